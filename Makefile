@@ -1,0 +1,59 @@
+# Every target sets up what it needs on a bare machine with Python 3.11 or newer.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup test test-slow quickstart check fmt crds lock clean
+
+help: ## print the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: $(STAMP) ## create .venv with pinned, hash-checked dependencies
+
+# Three steps, so that every file but torch is checked against a hash: torch 2.13.0 has CPU and CUDA wheels
+# under one version, so it is pinned by constraints.txt alone and is installed by the parts that need it.
+$(STAMP): pyproject.toml constraints.txt requirements/dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes --no-deps -r requirements/dev.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: $(STAMP) ## unit and integration tests, with coverage
+	$(PYTEST) -m 'not slow' --cov --cov-report=term
+
+test-slow: $(STAMP) ## the suites that take minutes
+	$(PYTEST) -m slow
+
+quickstart: $(STAMP) ## (not built yet) train, serve and swap a real adapter on this machine
+	@echo 'quickstart: not built yet. It comes with the embedded cluster, the trainer and the server.'
+
+check: $(STAMP) ## style, types, dependency rules, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m adapter_operator.crds --check
+
+fmt: $(STAMP) ## format the code and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+crds: $(STAMP) ## write crds/, the CRD chart and docs/api.md from the models
+	$(BIN)/python -m adapter_operator.crds
+
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --no-annotate --no-header
+
+lock: $(STAMP) ## resolve the newest allowed versions into constraints.txt and requirements/
+	$(PIP) install uv
+	$(UV_COMPILE) --upgrade --extra operator --extra s3 --extra trainer --extra server --extra dev -o constraints.txt
+	$(UV_COMPILE) --extra dev -c constraints.txt --generate-hashes -o requirements/dev.txt
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage

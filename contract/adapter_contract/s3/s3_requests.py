@@ -1,0 +1,289 @@
+"""S3's requests on one bucket, each retried within its bounds, with errors as `StorageError`."""
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
+
+from adapter_contract.locations import S3Location
+from adapter_contract.s3.client import make_client, mounted_credentials
+from adapter_contract.s3.errors import Conflict, Corrupted, NotFound, StorageError, Unreachable
+from adapter_contract.s3.faults import TRANSPORT_ERRORS, error_code, fault_of, http_status
+from adapter_contract.s3.ranges import ByteRange
+from adapter_contract.s3.retry import Attempts, Retrier
+from adapter_contract.s3.settings import TransferSettings
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+
+_T = TypeVar("_T")
+
+_CHUNK_BYTES = 256 << 10
+"""Read at once from a connection, and lost at most when it breaks."""
+
+_STEADY_PROGRESS_BYTES = _CHUNK_BYTES
+"""What a broken range must have brought for its attempts to start over."""
+
+_UNSUPPORTED_CODES = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "MissingContentMD5"})
+
+
+def is_unsupported(error: BaseException | None) -> bool:
+    """Tell whether a store's refusal means that it does not know a header or request of this package."""
+    if not isinstance(error, ClientError):
+        return False
+    return http_status(error) == 501 or (http_status(error) in {0, 400} and error_code(error) in _UNSUPPORTED_CODES)
+
+
+class S3Requests:
+    """The requests of one store. Thread-safe.
+
+    Args:
+        location: the store's root; keys here are whole keys of the bucket.
+        settings: timeouts and bounds.
+
+    Raises:
+        StorageError: the location can't be used.
+
+    """
+
+    def __init__(self, location: S3Location, settings: TransferSettings) -> None:
+        credentials = mounted_credentials(location)
+        self._bucket = location.bucket
+        self._client = make_client(location, settings, credentials)
+        self.retrier = (
+            Retrier(settings) if credentials is None else Retrier(settings, credentials.get_frozen_credentials)
+        )
+        # Whether the store takes SHA-256 sums with the bytes; the first refusal settles it. Threads may find
+        # that out at the same time, which does no harm.
+        self._takes_checksums = True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def uri(self, key: str) -> str:
+        """Return the URI of a key, for messages."""
+        return f"s3://{self._bucket}/{key}"
+
+    def head(self, operation: str, key: str) -> tuple[int, str]:
+        """Return size and ETag.
+
+        Raises:
+            StorageError: NotFound where there is no such object.
+
+        """
+        request = partial(self._client.head_object, Bucket=self._bucket, Key=key)
+        answer = self.retrier.call(operation, self.uri(key), partial(_complete, request, "ContentLength", "ETag"))
+        return answer["ContentLength"], answer["ETag"]
+
+    def page(self, prefix: str, token: str | None) -> tuple[list[tuple[str, int, str]], str | None]:
+        """Return one page of a listing, (key, size, ETag) each, and the token of the next one, if any."""
+        more: dict[str, Any] = {} if token is None else {"ContinuationToken": token}
+        request = partial(self._client.list_objects_v2, Bucket=self._bucket, Prefix=prefix, **more)
+        answer = self.retrier.call("list", self.uri(prefix), partial(_complete, request, "IsTruncated"))
+        found = [(item["Key"], item["Size"], item.get("ETag", "")) for item in answer.get("Contents", [])]
+        return found, answer.get("NextContinuationToken") if answer.get("IsTruncated") else None
+
+    def put(self, operation: str, key: str, data: bytes, **conditions: str) -> None:
+        """Write an object in one request.
+
+        Raises:
+            StorageError: Conflict where a condition does not hold.
+
+        """
+        request = partial(self._client.put_object, Bucket=self._bucket, Key=key, Body=data, **conditions)  # type: ignore[arg-type]
+        self.retrier.call(operation, self.uri(key), partial(self._with_checksum, request, ChecksumSHA256=_sha256(data)))
+
+    def _with_checksum(self, request: Callable[..., _T], **checksum: str) -> _T:
+        """Send a request with a SHA-256, which S3 checks and keeps; without it where the store refuses that."""
+        if not self._takes_checksums:
+            return request()
+        try:
+            return request(**checksum)
+        except ClientError as error:
+            if not is_unsupported(error):
+                raise
+            answer = request()
+            self._takes_checksums = False
+            return answer
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete at most 1,000 objects; missing ones count as deleted."""
+        uri = self.uri(keys[0]) if len(keys) == 1 else f"{self.uri(keys[0])} and {len(keys) - 1} more"
+        self.retrier.call("delete", uri, partial(self._delete, keys))
+
+    def _delete(self, keys: list[str]) -> None:
+        batch: Any = {"Objects": [{"Key": key} for key in keys]}
+        try:
+            answer = self._client.delete_objects(Bucket=self._bucket, Delete=batch)
+        except ClientError as error:
+            if not is_unsupported(error):
+                raise
+            for key in keys:
+                self._client.delete_object(Bucket=self._bucket, Key=key)
+            return
+        if not answer.get("Deleted") and not answer.get("Errors"):
+            raise ResponseStreamingError(error="the answer names no key")
+        for failure in answer.get("Errors", []):
+            # The whole batch is tried again where this one failure is worth it: deleting twice does no harm.
+            raise ClientError({"Error": {"Code": failure.get("Code", "")}}, "DeleteObjects")
+
+    def chunks(
+        self, operation: str, key: str, wanted: ByteRange, etag: str, cancelled: threading.Event | None = None
+    ) -> Iterator[bytes]:
+        """Yield a range's bytes; a broken connection is resumed where it broke, while the ETag stays the same.
+
+        Raises:
+            StorageError: Conflict where the object was replaced, Corrupted where it is shorter.
+
+        """
+        uri = self.uri(key)
+        attempts = self.retrier.attempts(cancelled)
+        missing = wanted
+        while missing.length:
+            started = missing
+            body = self.retrier.attempt(operation, uri, partial(self._open, operation, key, missing, etag), attempts)
+            try:
+                while missing.length:
+                    chunk = body.read(min(_CHUNK_BYTES, missing.length))
+                    if not chunk:
+                        raise IncompleteReadError(
+                            actual_bytes=missing.start - started.start, expected_bytes=started.length
+                        )
+                    missing = missing.after(len(chunk))
+                    yield chunk
+            except TRANSPORT_ERRORS as error:
+                if missing.start - started.start >= _STEADY_PROGRESS_BYTES:
+                    attempts.refresh()
+                attempts.pause(operation, uri, fault_of(error), error)
+            finally:
+                body.close()
+
+    def _open(self, operation: str, key: str, wanted: ByteRange, etag: str) -> "StreamingBody":
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=wanted.header, IfMatch=etag)
+        except ClientError as error:
+            if http_status(error) != 412:
+                raise
+            raise Conflict(
+                operation, self.uri(key), "it was replaced while it was read", "try again when its writer is done"
+            ) from error
+        if answer["ResponseMetadata"]["HTTPStatusCode"] == 206:
+            _require(answer, "ContentRange")
+        found = answer.get("ContentRange", "").partition("/")[0]
+        if found != f"bytes {wanted.start}-{wanted.end - 1}":
+            answer["Body"].close()
+            raise Corrupted(
+                operation, self.uri(key), f"asked for {wanted.header}, the store sent {found or 'no range'}",
+                "use a store that supports Range requests, and look whether the object was cut",
+            )  # fmt: skip
+        return answer["Body"]
+
+    def whole(self, operation: str, key: str, limit: int) -> bytes:
+        """Return an object of at most `limit` bytes, read in one request.
+
+        Raises:
+            StorageError: Corrupted where it is larger.
+
+        """
+        return self.retrier.call(operation, self.uri(key), partial(self._whole, operation, key, limit))
+
+    def _whole(self, operation: str, key: str, limit: int) -> bytes:
+        answer = self._client.get_object(Bucket=self._bucket, Key=key)
+        with answer["Body"] as body:
+            _require(answer, "ContentLength")
+            size = answer["ContentLength"]
+            if size > limit:
+                raise Corrupted(
+                    operation, self.uri(key), f"it has {size} bytes, more than {limit}", "look what was written there"
+                )
+            return body.read()
+
+    def create_upload(self, key: str) -> str:
+        """Begin a multipart upload and return its ID."""
+        request = partial(self._client.create_multipart_upload, Bucket=self._bucket, Key=key)
+        begin = partial(self._with_checksum, partial(_complete, request, "UploadId"), ChecksumAlgorithm="SHA256")
+        return str(self.retrier.call("upload", self.uri(key), begin)["UploadId"])
+
+    def upload_part(self, key: str, upload: str, number: int, data: bytes, attempts: Attempts) -> dict[str, Any]:
+        """Send a part and return its entry in the list that completes the upload."""
+        request = partial(
+            self._client.upload_part, Bucket=self._bucket, Key=key, UploadId=upload, PartNumber=number, Body=data
+        )
+        answer = self.retrier.attempt(
+            "upload",
+            self.uri(key),
+            partial(self._with_checksum, partial(_complete, request, "ETag"), ChecksumSHA256=_sha256(data)),
+            attempts,
+        )
+        part: dict[str, Any] = {"PartNumber": number, "ETag": answer["ETag"]}
+        if self._takes_checksums and "ChecksumSHA256" in answer:
+            part["ChecksumSHA256"] = answer["ChecksumSHA256"]
+        return part
+
+    def complete_upload(self, key: str, upload: str, parts: list[dict[str, Any]]) -> None:
+        """Make the parts an object.
+
+        Raises:
+            StorageError: Unreachable where the store forgot the upload.
+
+        """
+        listed: Any = {"Parts": parts}
+        request = partial(
+            self._client.complete_multipart_upload,
+            Bucket=self._bucket,
+            Key=key,
+            UploadId=upload,
+            MultipartUpload=listed,
+        )
+        try:
+            self.retrier.call("upload", self.uri(key), request)
+        except Unreachable as error:
+            # An earlier attempt may have done it and its answer was lost: the object's own checksum tells.
+            if _code_behind(error) != "NoSuchUpload" or not self._is_made_of(key, parts):
+                raise
+
+    def _is_made_of(self, key: str, parts: list[dict[str, Any]]) -> bool:
+        sums = [base64.b64decode(part.get("ChecksumSHA256", "")) for part in parts]
+        if not all(sums):
+            return False
+        composite = _sha256(b"".join(sums))
+        request = partial(self._client.head_object, Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+        try:
+            found = self.retrier.call("upload", self.uri(key), request).get("ChecksumSHA256", "")
+        except NotFound:
+            return False
+        return found.partition("-")[0] == composite
+
+    def abort_upload(self, key: str, upload: str) -> None:
+        """Forget a multipart upload and its parts."""
+        request = partial(self._client.abort_multipart_upload, Bucket=self._bucket, Key=key, UploadId=upload)
+        self.retrier.call("abort the upload of", self.uri(key), request)
+
+
+def _complete(request: Callable[..., Any], *required: str, **parameters: str) -> Any:  # noqa: ANN401 - boto3's answers
+    """Send a request and return its answer if it has what is needed of it.
+
+    Where a connection breaks within the headers, what came of them is all that the client library sees.
+    """
+    answer = request(**parameters)
+    _require(answer, *required)
+    return answer
+
+
+def _require(answer: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if name not in answer:
+            raise ResponseStreamingError(error=f"the answer has no {name}")
+
+
+def _sha256(data: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(data).digest()).decode()
+
+
+def _code_behind(error: StorageError) -> str:
+    return error_code(error.__cause__) if isinstance(error.__cause__, Exception) else ""

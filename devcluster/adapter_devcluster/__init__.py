@@ -1,0 +1,1 @@
+"""The embedded cluster for laptops and tests. Never for production."""

@@ -1,0 +1,1 @@
+"""The API of the custom resources: models, schema generation, no I/O."""

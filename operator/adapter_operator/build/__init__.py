@@ -1,0 +1,1 @@
+"""Pure builders of Kubernetes manifests, one kind of object each."""

@@ -1,0 +1,1 @@
+"""Kopf handlers: they only enqueue keys."""

@@ -1,0 +1,1 @@
+"""Pure readers: from Kubernetes objects to what the planner needs to know."""

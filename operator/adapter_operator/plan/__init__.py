@@ -1,0 +1,1 @@
+"""Pure planning: resource, observed state, configuration and time in, a plan out."""

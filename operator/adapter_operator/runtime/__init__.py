@@ -1,0 +1,1 @@
+"""The imperative shell: work queue, API client, election, metrics. It knows nothing of adapters."""

@@ -1,0 +1,1 @@
+"""The server: what runs in an AdapterDeployment's pods."""
