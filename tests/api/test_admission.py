@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from adapter_devcluster.apiextensions import (
@@ -202,7 +202,7 @@ def _merge(target: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], max_examples=400)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_schema_and_models_give_the_same_verdict(kind: str, data: st.DataObject) -> None:
     """Accepted or refused alike; and what is accepted is read with the very defaults that the server fills in."""
@@ -224,7 +224,6 @@ def _parsed(kind: str, document: dict[str, Any], *, unknown_fields: bool = True)
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_unknown_fields_get_the_same_verdict(kind: str, data: st.DataObject) -> None:
     """`kubectl apply` validates strictly; so does the command line."""

@@ -7,7 +7,7 @@ from enum import Enum
 from types import NoneType, UnionType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter_contract import (
@@ -253,7 +253,7 @@ def nulls(node):
     return int(node is None)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40)
 @pytest.mark.parametrize("kind", DOCUMENT_KINDS)
 @given(st.data())
 def test_what_is_written_is_read_back_equal_and_written_alike(kind, data):

@@ -176,7 +176,7 @@ class Resource(APIModel):
 
 
 def _whole_numbers(value: object) -> object:
-    """JSON has one kind of number: 16.0 is the integer 16, as the API server reads it too."""
+    """The integer 16 for 16.0, as kubectl writes it when it turns YAML into JSON."""
     if isinstance(value, dict):
         return {key: _whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
