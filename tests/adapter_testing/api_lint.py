@@ -167,7 +167,7 @@ def described(crd: Mapping[str, Any]) -> Iterator[str]:
         text = schema.get("description", "")
         if len(text) < 8 or not text.endswith("."):
             yield f"{path}: needs a description that is a sentence"
-        shown = "Default" in text or isinstance(schema.get("default"), dict)
+        shown = re.search(r"Default( by \w+)?:", text) is not None or isinstance(schema.get("default"), dict)
         parent = _parent_text(crd, path)
         shown = shown or "exactly one of" in parent or f"{name} must be set if and only if" in parent
         if path.startswith("spec.") and not required and not shown:

@@ -57,6 +57,13 @@ def test_unknown_fields_pass_for_the_operator_and_fail_for_the_command_line() ->
     assert caught.value.problems == (Problem("spec.futureField", "unknown field"),)
 
 
+def test_an_unknown_field_is_unknown_also_when_it_is_null() -> None:
+    document = changed(example("minimal", "AdapterTraining"), {"spec.futureField": None})
+    assert AdapterTraining.parse(document) == AdapterTraining.parse(example("minimal", "AdapterTraining"))
+    with pytest.raises(InvalidResourceError, match=r"spec\.futureField: unknown field"):
+        AdapterTraining.parse(document, unknown_fields=False)
+
+
 def test_unknown_metadata_of_kubernetes_always_passes() -> None:
     document = changed(example("minimal", "AdapterTraining"), {"metadata.managedFields": [{"manager": "kubectl"}]})
     assert AdapterTraining.parse(document, unknown_fields=False).metadata.name == "support-bot"

@@ -124,7 +124,7 @@ def _tell_defaults(schema: JSONSchema) -> None:
     """Say each default in the description: `kubectl explain` prints nothing else."""
     for child in schema.get("properties", {}).values():
         default = child.get("default")
-        if default is not None and not isinstance(default, dict) and "Default" not in child.get("description", ""):
+        if default is not None and not isinstance(default, dict) and "Default:" not in child.get("description", ""):
             child["description"] = f"{child.get('description', '')} Default: {shown_default(default)}.".strip()
         _tell_defaults(child)
         _tell_defaults(child.get("items", {}))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
@@ -63,7 +64,8 @@ class APIModel(BaseModel):
     @classmethod
     def _null_means_unset(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic hands in whatever the caller had
         if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}
+            # An unknown field stays, null or not: whoever refuses those must see it.
+            return {key: value for key, value in data.items() if value is not None or key not in field_names(cls)}
         return data
 
     @classmethod
@@ -103,6 +105,12 @@ class APIModel(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """The JSON document, with defaults and without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@cache
+def field_names(model: type[APIModel]) -> frozenset[str]:
+    """Every name by which a model's fields can be given."""
+    return frozenset(model.json_fields()) | frozenset(model.model_fields)
 
 
 def json_name(name: str, info: FieldInfo) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from adapter_operator.api.schema.markers import ListMap
-from adapter_operator.api.schema.model import APIModel
+from adapter_operator.api.schema.model import APIModel, field_names
 from adapter_operator.api.v1alpha1.scalars import BigCount, Message, ObjectName, Reason, Time
 
 
@@ -16,8 +16,7 @@ class ObjectMeta(APIModel):
     @classmethod
     def _leave_the_rest(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic hands in whatever the caller had
         if isinstance(data, dict):
-            known = cls.json_fields().keys() | cls.model_fields.keys()
-            return {key: value for key, value in data.items() if key in known}
+            return {key: value for key, value in data.items() if key in field_names(cls)}
         return data
 
     name: ObjectName
