@@ -55,6 +55,10 @@ _RULES_SKIPPED: Final = (
 )
 
 
+# Of what a client sends on creation, the server drops these (``rest.BeforeCreate``).
+_SERVERS_OWN: Final = frozenset({"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"})
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """An object as it would be stored. ``pruned`` are the paths of unknown fields that went."""
@@ -136,6 +140,8 @@ class Schema:
         meta = object_field(new, "metadata")
         if self.resource.status_subresource:
             new.pop("status", None)
+        # A client can't make an object that is being deleted already.
+        meta = {name: value for name, value in meta.items() if name not in _SERVERS_OWN}
         new["metadata"] = {**meta, "generation": 1}
         found.errors += check_type_meta(self.resource, new)
         if not found.errors:

@@ -47,6 +47,7 @@ _TEXT_NODE: Final = Node(type="string")
 _META_NODE: Final = Node(type="object", properties={"name": _TEXT_NODE, "generateName": _TEXT_NODE})
 
 
+@lru_cache(maxsize=4096)
 def escape(name: str) -> str | None:
     """Return a property's name as CEL spells it (``__namespace__``, ``a__dash__b``), None where it can't."""
     if name in _RESERVED:
@@ -56,6 +57,7 @@ def escape(name: str) -> str | None:
     return re.sub(r"__|[-./]", lambda match: _SPECIAL[match[0]], name)
 
 
+@lru_cache(maxsize=4096)
 def unescape(name: str) -> str | None:
     """Return the property that an escaped name stands for, None where it stands for none."""
     if name[2:-2] in _RESERVED and name == f"__{name[2:-2]}__":

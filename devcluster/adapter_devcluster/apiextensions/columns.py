@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from adapter_devcluster.apiextensions import go_time
 from adapter_devcluster.apiextensions.errors import SchemaError, invalid
-from adapter_devcluster.apiextensions.go_text import Json, json_text, text
+from adapter_devcluster.apiextensions.go_text import INT64_MAX, INT64_MIN, Json, json_text, text
 from adapter_devcluster.apiextensions.json_path import JsonPath, JsonPathError
 from adapter_devcluster.apiextensions.object_meta import object_field, text_field
 
@@ -115,7 +115,8 @@ def _cell(kind: str, value: Json, now: int) -> Json:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     match kind, value:
         case "integer", int() | float() if number:
-            return int(value)
+            whole = int(value)
+            return whole if INT64_MIN <= whole <= INT64_MAX else None
         case "number", int() | float() if number:
             return float(value)
         case "date", str():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from adapter_devcluster.apiextensions import go_time
@@ -29,6 +30,7 @@ _EMAIL = re.compile(r"(?:[^<>@]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)")
 _SHORT_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 
+@lru_cache(maxsize=256)
 def known(type_name: str, format_name: str) -> bool:
     """Tell whether the server checks this format on this type; an empty type may hold a string."""
     if type_name in _NUMERIC:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
 
 from adapter_devcluster.apiextensions.errors import NotJsonError, Path, child, index
 from adapter_devcluster.apiextensions.go_text import INT64_MAX, INT64_MIN, Json
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # Go stops at 10,000; Python's recursion limit asks for less, and no sane object comes near it.
 MAX_DEPTH = 100
@@ -26,7 +29,7 @@ def clean_copy(value: Json, path: Path = None, depth: int = 0) -> Json:
             if not isinstance(key, str):
                 message = f"{path or 'object'}: the key {key!r} is not a string"
                 raise NotJsonError(message)
-            copied[key] = clean_copy(item, child(path, key), depth + 1)
+            copied[_encodable(key)] = clean_copy(item, child(path, key), depth + 1)
         return copied
     if isinstance(value, list):
         return [clean_copy(item, index(path, i), depth + 1) for i, item in enumerate(value)]
@@ -35,8 +38,10 @@ def clean_copy(value: Json, path: Path = None, depth: int = 0) -> Json:
 
 def _scalar(value: Json, path: Path) -> Json:
     match value:
-        case None | bool() | str():
+        case None | bool():
             return value
+        case str():
+            return _encodable(value)
         case int():
             number = int(value)
             return number if INT64_MIN <= number <= INT64_MAX else _float(float_or_inf(number), path)
@@ -44,6 +49,11 @@ def _scalar(value: Json, path: Path) -> Json:
             return _float(float(value), path)
     message = f"{path or 'value'}: {type(value).__name__} is not a JSON value"
     raise NotJsonError(message)
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which have no UTF-8 form, as Go's decoder does."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def float_or_inf(number: int) -> float:

@@ -19,6 +19,7 @@ JsonObject: TypeAlias = dict[str, Json]
 _Decode: TypeAlias = Callable[[Json, str, list[str]], Json]
 
 _ANNOTATIONS_LIMIT = 256 * 1024
+_TEXT_FIELDS = frozenset({"name", "namespace", "uid"})
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _ORPHAN, _FOREGROUND = "orphan", "foregroundDeletion"
 _STANDARD_FINALIZERS = frozenset({_ORPHAN, _FOREGROUND, "kubernetes"})
@@ -218,8 +219,11 @@ def _check_owners(owners: list[Json], path: str) -> Iterator[FieldError]:
     for owner in owners:
         if not isinstance(owner, dict):
             continue
+        # Go reads a version only from what is "<version>" or "<group>/<version>".
+        group_version = text_field(owner, "apiVersion")
+        version = "" if group_version.count("/") > 1 else group_version.rpartition("/")[2]
         for name in ("apiVersion", "kind", "name", "uid"):
-            if not owner.get(name):
+            if not (version if name == "apiVersion" else owner.get(name)):
                 detail = "version must not be empty" if name == "apiVersion" else "must not be empty"
                 yield invalid(child(path, name), owner.get(name, ""), detail)
         if (owner.get("apiVersion"), owner.get("kind")) == ("v1", "Event"):
@@ -259,7 +263,7 @@ def check_meta_update(new: Mapping[str, Json], old: Mapping[str, Json], path: st
         yield invalid(child(path, "resourceVersion"), "", "must be specified for an update")
     for name in _IMMUTABLE:
         if not deep_equal(new.get(name), old.get(name)):
-            yield invalid(child(path, name), new.get(name), "field is immutable")
+            yield invalid(child(path, name), new.get(name, "" if name in _TEXT_FIELDS else None), "field is immutable")
     yield from _check_maps(new, path)
 
 

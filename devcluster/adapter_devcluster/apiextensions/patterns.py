@@ -241,6 +241,8 @@ class _Translator:
         name = (match[2] or match[3]) if match else ""
         if match is None or (not is_category(name) and name != "Any"):
             near = match[0] if match else self.pattern[self.at :]
+            if match is not None and name.istitle():
+                raise PatternError("Unicode scripts are not supported here, though a server knows them", f"\\{near}")
             raise PatternError("invalid character class range", f"\\{near}")
         self.at = match.end()
         ranges = ((0, 0x10FFFF),) if name == "Any" else category(name)

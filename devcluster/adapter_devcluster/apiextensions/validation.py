@@ -37,16 +37,22 @@ _MAX_FLOAT32 = 3.4028234663852886e38
 class Result:
     """Errors found, and how many checks were made: that decides which of several failed alternatives is shown."""
 
-    errors: list[FieldError] = field(default_factory=list)
+    found: dict[FieldError, None] = field(default_factory=dict)
     checks: int = 0
+
+    @property
+    def errors(self) -> list[FieldError]:
+        """The errors in the order in which they were found, each once."""
+        return list(self.found)
 
     def add(self, *errors: FieldError) -> None:
         """Add errors, equal ones once."""
-        self.errors.extend(error for error in dict.fromkeys(errors) if error not in self.errors)
+        self.found.update(dict.fromkeys(errors))
 
     def merge(self, other: Result) -> None:
         """Take over what another result found."""
-        self.add(*other.errors)
+        if other.found:
+            self.found.update(other.found)
         self.checks += other.checks
 
 
@@ -67,7 +73,7 @@ class _Validation:
 
     def place(self, value: Json, node: Node, name: str, correlation: Correlation | None) -> Result:
         result = self.checked(value, node, name, correlation)
-        if result.errors and correlation is not None and correlation.unchanged:
+        if result.found and correlation is not None and correlation.unchanged:
             return Result()
         return result
 
@@ -81,7 +87,8 @@ class _Validation:
         if value is None:
             result.add(*self.enumeration(value, node, name))
             return result
-        result.merge(self.junctors(value, node, name))
+        if node.all_of or node.any_of or node.one_of or node.not_ is not None:
+            result.merge(self.junctors(value, node, name))
         result.checks += 2
         match value:
             case str():
@@ -95,7 +102,8 @@ class _Validation:
             case list():
                 result.merge(self.items(value, node, name, correlation))
                 result.checks += 2
-        result.add(*self.enumeration(value, node, name))
+        if node.enum:
+            result.add(*self.enumeration(value, node, name))
         if isinstance(value, dict):
             result.merge(self.fields(value, node, name, correlation))
         result.checks += 2

@@ -133,3 +133,8 @@ def test_without_columns_there_is_the_age() -> None:
 def test_columns_with_bad_paths_are_refused() -> None:
     with pytest.raises(SchemaError, match=r'additionalPrinterColumns\[0\].jsonPath: Invalid value: "x"'):
         Columns.compile({"additionalPrinterColumns": [{"name": "C", "type": "string", "jsonPath": "x"}]})
+
+
+def test_an_integer_that_no_client_can_read_is_left_out() -> None:
+    columns = Columns.compile({"additionalPrinterColumns": [{"name": "C", "type": "integer", "jsonPath": ".spec.n"}]})
+    assert columns.cells({"metadata": {"name": "x"}, "spec": {"n": 1e300}}, NOW) == ["x", None]
