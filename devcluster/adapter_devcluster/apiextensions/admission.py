@@ -260,7 +260,7 @@ def _with_old(stored: JsonObject, wanted: JsonObject, *, keep_status: bool) -> J
         generation = 1
     if not deep_equal(_without_meta(updated), _without_meta(stored)):
         generation += 1
-    filled = _fields(old_meta, "uid", "deletionGracePeriodSeconds")
+    filled = _fields(old_meta, "namespace", "uid", "deletionGracePeriodSeconds")
     kept = _fields(old_meta, "creationTimestamp", "deletionTimestamp")
     updated["metadata"] = {**filled, **meta, **kept, "generation": generation}
     return updated

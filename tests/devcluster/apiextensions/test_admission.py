@@ -394,3 +394,14 @@ def test_many_errors_take_their_time_once(schema_of: Make, thing: Thing) -> None
     schema = schema_of(obj(l={"type": "array", "items": {"type": "string", "maxLength": 1}}))
     answer = schema.admit_create(thing({"l": [f"item {index}" for index in range(20_000)]}))
     assert len([error for error in errors(answer) if "Too long" in error]) == 20_000
+
+
+def test_an_update_may_leave_its_namespace_to_the_request(schema_of: Make, thing: Thing) -> None:
+    schema = schema_of(obj(a=TEXT))
+    stored = admitted(schema.admit_create(thing({"a": "x"}), namespace="here")).object
+    sent = thing({"a": "y"})
+    assert "namespace" not in sent["metadata"]
+    answer = admitted(schema.admit_update(stored, sent))
+    assert answer.object["metadata"]["namespace"] == "here"
+    sent["metadata"]["namespace"] = "there"
+    assert any("metadata.namespace" in error for error in errors(schema.admit_update(stored, sent)))
