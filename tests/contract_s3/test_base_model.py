@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -162,15 +163,9 @@ def test_the_cache_beside_a_directory_is_used(model: Path, monkeypatch: pytest.M
     cached = json.loads((model / CACHE).read_bytes())
     assert {entry["path"] for entry in cached["files"]} == {name for name in SHARDED if name.endswith(".safetensors")}
 
-    weights = model / "model-00001-of-00002.safetensors"
-    status = weights.stat()
-    data = weights.read_bytes()
-    weights.write_bytes(data[:-1] + b"?")
-    os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-    # Same name, size, header and time: it is trusted, which is what makes it a cache.
-    assert base_digest(LocalModel(model)) == before
-    os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    # Nothing of the files changed: the entry is trusted, whatever it says. That is what makes it a cache.
+    true = cached["files"][0]["digest"]
+    (model / CACHE).write_text(json.dumps(cached).replace(true, sha256_bytes(b"something else")))
     assert base_digest(LocalModel(model)) != before
 
 
@@ -257,9 +252,39 @@ def test_links_as_in_the_hubs_cache(model: Path, tmp_path: Path):
         blob = blobs / sha256_bytes(data)[7:]
         blob.write_bytes(data)
         (snapshot / name).parent.mkdir(exist_ok=True)
-        (snapshot / name).symlink_to(blob)
+        (snapshot / name).symlink_to(os.path.relpath(blob, (snapshot / name).parent))
 
     assert base_digest(LocalModel(snapshot)) == base_digest(LocalModel(model))
+
+
+@pytest.mark.parametrize("name", sorted(SHARDED.keys() - {"README.md", "LICENSE"} | {"additional_chat_templates"}))
+def test_a_link_to_nothing_in_a_file_that_counts_is_named(model: Path, name: str):
+    for path in [model / name, *(model / name).glob("*")][::-1]:
+        path.rmdir() if path.is_dir() else path.unlink()
+    (model / name).symlink_to("../../blobs/0123abc")
+
+    with pytest.raises(NotFound, match=rf"/{re.escape(name)}: it is a link to \.\./\.\./blobs/0123abc"):
+        base_digest(LocalModel(model))
+
+
+def test_a_link_to_nothing_in_a_file_that_does_not_count(model: Path):
+    before = base_digest(LocalModel(model))
+    (model / "README.md").unlink()
+    (model / "README.md").symlink_to("nothing")
+
+    assert base_digest(LocalModel(model)) == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["spm.model", "vocab.bpe", "source.spm", "target.spm", "sentencepiece.model", "bpe.codes", "quantize_config.json",
+     "hf_quant_config.json"],
+)  # fmt: skip
+def test_every_tokenizer_and_every_quantization_counts(model: Path, name: str):
+    before = base_digest(LocalModel(model))
+    _write(model, {name: b"x"})
+
+    assert base_digest(LocalModel(model)) != before
 
 
 def test_a_single_file_of_weights_and_weights_without_index(tmp_path: Path):
@@ -299,6 +324,15 @@ def _both(store: ObjectStore, directory: Path) -> list[LocalModel | StoredModel]
         ({**SHARDED, "model-00002-of-00002.safetensors": None}, NotFound, "model-00002-of-00002.safetensors is listed"),
         ({**SHARDED, "model.safetensors.index.json": b"{}"}, Corrupted, "weight_map"),
         ({**SHARDED, "model.safetensors.index.json": b"{"}, Corrupted, "no JSON"),
+        *(
+            ({**SHARDED, "model.safetensors.index.json": index}, Corrupted, r"index\.json: its weight_map")
+            for index in (
+                b'{"weight_map":{"a":["x"]}}',
+                b'{"weight_map":{"a":{}}}',
+                b'{"weight_map":["x"]}',
+                b'{"weight_map":{"a":1,"b":"b.safetensors"}}',
+            )
+        ),
         (
             {**SHARDED, "model.safetensors.index.json": b'{"weight_map":{"a":"../other/model.safetensors"}}'},
             Corrupted,

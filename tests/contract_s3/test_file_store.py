@@ -1,8 +1,11 @@
 """What only a local directory can do wrong: links, foreign entries, collisions of files and directories."""
 
 import os
+import shutil
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -129,6 +132,41 @@ def test_writers_and_deleters_in_one_directory(files: ObjectStore):
         for task in [pool.submit(write, 0), pool.submit(delete, 0)]:
             task.result()
     assert files.head("busy/dir/mine") in {None, files.head("busy/dir/mine")}
+
+
+def test_an_object_that_vanishes_during_a_listing_hides_no_other(
+    files: ObjectStore, root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("one", "two", "three"):
+        files.put(f"a/{name}", b"x")
+    scan = os.scandir
+
+    @contextmanager
+    def delete_what_was_found(directory: int) -> Iterator[Iterator["os.DirEntry[str]"]]:
+        with scan(directory) as entries:
+            found = list(entries)
+            (root / "a" / "two").unlink(missing_ok=True)
+            yield iter(found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", delete_what_was_found)
+        assert {found.key for found in files.list_objects("a")} == {"a/one", "a/three"}
+
+
+def test_a_directory_that_vanishes_during_a_listing_hides_no_other(files: ObjectStore, root: Path):
+    for key in ("a", "b/key", "c/key"):
+        files.put(key, b"x")
+
+    listing = files.list_objects()
+    assert next(listing).key == "a"
+    shutil.rmtree(root / "b")
+    assert [found.key for found in listing] == ["c/key"]
+
+
+def test_a_prefix_that_is_an_object_has_nothing_inside(files: ObjectStore):
+    files.put("a", b"x")
+
+    assert list(files.list_objects("a")) == []
 
 
 def test_a_file_system_without_hard_links(files: ObjectStore, monkeypatch: pytest.MonkeyPatch):

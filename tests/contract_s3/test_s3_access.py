@@ -197,7 +197,7 @@ def test_a_silent_endpoint_fails_within_its_bound(location: S3Location):
     with (
         _silent_port() as endpoint,
         open_store(location.model_copy(update={"endpoint_url": endpoint}), BOUND) as store,
-        _within(4),
+        _within(8),
         pytest.raises(Unreachable, match="did not answer in time"),
     ):
         store.put("key", b"data")

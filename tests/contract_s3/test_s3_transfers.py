@@ -153,8 +153,15 @@ def test_a_failed_file_ends_the_transfer_of_its_directory(seaweedfs: SeaweedFS, 
         _large_file(source / f"{number}", 60 * MIB)
     (source / "0").write_bytes(b"small")
 
+    others = threading.Barrier(4)  # the three large files have begun when the small one is refused
+
     def refuse(request: Request) -> Response | None:
-        return s3_error(403, "AccessDenied") if request.target.endswith("/tree/0") else None
+        if request.target.endswith("?uploads"):
+            others.wait(10)
+        if request.target.endswith("/tree/0"):
+            others.wait(10)
+            return s3_error(403, "AccessDenied")
+        return None
 
     with HTTPProxy(seaweedfs.port, before=refuse) as proxy, pytest.raises(AccessDenied):
         upload_directory(through(proxy.endpoint), source, "tree")

@@ -27,6 +27,6 @@ def test_what_could_not_work_is_refused_by_name(field: str, value: float):
 def test_the_defaults_are_those_that_the_docs_name():
     settings = TransferSettings()
 
-    assert (settings.connect_timeout_seconds, settings.read_timeout_seconds) == (5, 60)
+    assert (settings.connect_timeout_seconds, settings.read_timeout_seconds) == (30, 60)
     assert (settings.attempts, settings.budget_seconds) == (6, 120)
     assert (settings.files, settings.part_bytes) == (4, 8 << 20)

@@ -14,7 +14,7 @@ from adapter_contract.documents import Part, parse_object
 from adapter_contract.errors import ContractError
 from adapter_contract.manifest import MAX_MANIFEST_BYTES
 from adapter_contract.s3.atomic import new_directory, new_file, write_all
-from adapter_contract.s3.directories import Item, download_items, local_items, stored_items, upload_items
+from adapter_contract.s3.directories import Item, download_items, local_items, upload_items
 from adapter_contract.s3.errors import AccessDenied, Conflict, Corrupted, NotFound
 from adapter_contract.s3.keys import join_key
 from adapter_contract.s3.objects import Progress
@@ -30,9 +30,9 @@ def commit_artifact(
 ) -> str:
     """Publish the files that a manifest lists, then the manifest; return its digest. May be repeated.
 
-    A manifest that is there with equal bytes is success; only files that are missing, or have another size,
-    are uploaded then. With other bytes it is a Conflict, and nothing is written. Files of the directory that
-    the manifest does not list stay where they are.
+    A manifest that is there with equal bytes is success; all its files are uploaded again then, since no listing
+    shows which of them are damaged. With other bytes it is a Conflict, and nothing is written. Files of the
+    directory that the manifest does not list stay where they are.
 
     Two writers with different manifests under one prefix may overwrite each other's files before one of them
     loses: give each content a prefix of its own (an artifact's has its digest), or each prefix one writer.
@@ -45,24 +45,21 @@ def commit_artifact(
     key = join_key(prefix, MANIFEST_NAME)
     items = _listed("publish", store.uri(key), manifest)
     local_items(directory)  # refuses links and devices
-    if _is_committed(store, key, manifest):
-        there = {item.path: item.size_bytes for item in stored_items(store, prefix)}
-        items = tuple(item for item in items if there.get(item.path) != item.size_bytes)
+    _refuse_other_manifest(store, key, manifest)
     upload_items(store, directory, prefix, items, progress=progress)
     store.put_if_absent(key, manifest)
     return sha256_bytes(manifest)
 
 
-def _is_committed(store: ObjectStore, key: str, manifest: bytes) -> bool:
+def _refuse_other_manifest(store: ObjectStore, key: str, manifest: bytes) -> None:
     try:
         found = store.get(key, limit=MAX_MANIFEST_BYTES)
     except (NotFound, AccessDenied):  # who may only write is denied the look; the write at the end decides
-        return False
+        return
     if found != manifest:
         raise Conflict(
             "publish", store.uri(key), f"another manifest is there, {sha256_bytes(found)}", "use another prefix"
         )
-    return True
 
 
 def fetch_artifact(

@@ -1,12 +1,13 @@
 """The base digest: one value for one base model, wherever its files lie, without reading 140 GB twice."""
 
 import logging
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from adapter_contract.digests import sha256_bytes, sha256_json
+from adapter_contract.digests import sha256_bytes, sha256_chunks, sha256_json
 from adapter_contract.s3.base_model_cache import CachedDigest, DigestCache
 from adapter_contract.s3.base_model_files import (
     LocalModel,
@@ -37,8 +38,8 @@ def base_digest(
     safetensors file its name, size and the digest of its raw header; and the store's immutable identity. Where
     there is none, the digest of each whole file stands in its place, computed once and then taken from a cache
     beside the model (`.adapter-base-digest.json`), or in `cache_directory` where nothing can be written there.
-    An entry of the cache counts only while the file's size, its header and its modification time (in a store
-    its ETag) are the same.
+    An entry of the cache counts only while the file's size, its header and its mark are the same: device, inode,
+    times of modification and change; in a store its ETag.
 
     Equal files give equal digests as a directory and in a store, given the same identity or none.
 
@@ -53,7 +54,9 @@ def base_digest(
 
     """
     files = model.list()
-    documents = [{"path": name, "digest": model.digest(name)} for name in document_names(files, model.uri)]
+    documents = [
+        {"path": name, "digest": sha256_chunks(model.chunks(name))} for name in document_names(files, model.uri)
+    ]
     wanted = {name: _examined(model, name) for name in weight_names(model, files)}
     known = {} if identity else _content_digests(model, wanted, DigestCache(model, cache_directory))
     weights = [_weights_entry(entry, known.get(name)) for name, entry in wanted.items()]
@@ -97,24 +100,38 @@ def _content_digests(
     if missing:
         total = sum(entry.size_bytes for entry in missing)
         _log.info("%s: reading %d weight files, %d bytes, for their digests", model.uri, len(missing), total)
+    lock, cancelled = threading.Lock(), threading.Event()
+
+    def compute(entry: CachedDigest) -> None:
+        computed = _computed(model, entry, cancelled)
+        with lock:  # kept by the thread that computed it, so that no finished file is lost by the failure of another
+            known[computed.path] = computed
+            cache.save(known.values())
+
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="base-digest") as pool:
-        futures = [pool.submit(_computed, model, entry) for entry in missing]
+        futures = [pool.submit(compute, entry) for entry in missing]
         try:
-            for future in futures:
-                entry = future.result()
-                known[entry.path] = entry
-                cache.save(known.values())  # after each file, so that an interruption costs one file at most
-        finally:
-            for future in futures:
-                future.cancel()
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            cancelled.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     return {name: entry.digest for name, entry in known.items() if entry.digest is not None}
 
 
-def _computed(model: LocalModel | StoredModel, entry: CachedDigest) -> CachedDigest:
-    computed = entry.with_digest(model.digest(entry.path))
+def _computed(model: LocalModel | StoredModel, entry: CachedDigest, cancelled: threading.Event) -> CachedDigest:
+    computed = entry.with_digest(sha256_chunks(_until(cancelled, model.chunks(entry.path))))
     after = model.stat(entry.path)
     if (after.size_bytes, after.mark) != (entry.size_bytes, entry.mark):
         raise Conflict(
             "use the base model", model.uri + entry.path, "it changed while it was read", "wait for the copy to end"
         )
     return computed
+
+
+def _until(cancelled: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if cancelled.is_set():
+            raise CancelledError
+        yield chunk

@@ -28,7 +28,7 @@ class CachedDigest(Part):
     Attributes:
         path: relative to the model.
         size_bytes: of the file.
-        mark: `mtime:<ns>` or `etag:<etag>`, see `ModelFile.mark`.
+        mark: see `ModelFile.mark`.
         header_digest: of the raw safetensors header.
         digest: of the whole file; None while it is not computed.
 
@@ -62,6 +62,7 @@ class DigestCache:
         self._model = model
         self._own_file = None if directory is None else directory / _own_name(model.uri)
         self._beside_fails = False
+        self._own_fails = False
 
     def load(self, wanted: Mapping[str, CachedDigest]) -> dict[str, CachedDigest]:
         """Return the entries with a digest that agree with the files as they are now, by path."""
@@ -87,9 +88,18 @@ class DigestCache:
                 _log.warning("the digests of %s can't be kept beside it, %s: %s", self._model.uri, then, error)
             else:
                 return
-        if self._own_file is not None:
-            self._own_file.parent.mkdir(parents=True, exist_ok=True)
-            _replace(self._own_file, data)
+        if self._own_file is not None and not self._own_fails:
+            try:
+                self._own_file.parent.mkdir(parents=True, exist_ok=True)
+                _replace(self._own_file, data)
+            except OSError as error:
+                self._own_fails = True
+                _log.warning(
+                    "the digests of %s can't be kept in %s, they will be computed again: %s",
+                    self._model.uri,
+                    self._own_file.parent,
+                    error,
+                )
 
     def _read_beside(self) -> tuple[CachedDigest, ...]:
         try:
@@ -109,6 +119,9 @@ class DigestCache:
         try:
             return _parsed(str(self._own_file), _content(self._own_file))
         except FileNotFoundError:
+            return ()
+        except OSError as error:
+            _log.warning("the cached digests in %s can't be read: %s", self._own_file.parent, error)
             return ()
 
     def _write_beside(self, data: bytes) -> None:

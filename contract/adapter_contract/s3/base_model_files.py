@@ -1,12 +1,12 @@
 """Which files of a base model count, and how they are read, in a local directory or below a store's prefix."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from adapter_contract.digests import sha256_chunks, sha256_file
 from adapter_contract.documents import parse_object
 from adapter_contract.errors import ContractError
 from adapter_contract.s3.errors import Corrupted, InvalidLocation, NotFound
@@ -18,15 +18,17 @@ CONFIGURATION = "config.json"
 SINGLE_WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 _INDEX_LIMIT_BYTES = 64 << 20
+_CHUNK_BYTES = 1 << 20
 
 _TEMPLATES = "additional_chat_templates"
 _DOCUMENTS = (
     "config.json", "generation_config.json", WEIGHTS_INDEX, "*processor_config.json",
-    "tokenizer*.json", "tokenizer.model*", "*.tiktoken", "*.bpe.model", "spiece.model", "tekken.json", "vocab.json",
-    "vocab.txt", "merges.txt", "special_tokens_map.json", "added_tokens.json",
-    "chat_template.*", f"{_TEMPLATES}/*.jinja",
+    "tokenizer*.json", "tokenizer.model*", "*.tiktoken", "*.bpe.model", "spiece.model", "spm.model", "source.spm",
+    "target.spm", "sentencepiece.model", "bpe.codes", "tekken.json", "vocab.json", "vocab.txt", "vocab.bpe",
+    "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template.*", f"{_TEMPLATES}/*.jinja",
+    "quantize_config.json", "hf_quant_config.json",
 )  # fmt: skip
-"""Configuration, tokenizer and template files by the names that transformers gives them.
+"""Configuration, tokenizer, template and quantization files by the names that transformers and quantizers give them.
 
 Files by other names (a licence, a model card, another framework's weights) change no token, so they don't count.
 """
@@ -40,7 +42,7 @@ class ModelFile:
 
     Attributes:
         size_bytes: of the content.
-        mark: changes whenever the content may have: modification time in ns, or ETag.
+        mark: changes whenever the content may have: inode and times of a local file, or an ETag.
 
     """
 
@@ -65,8 +67,8 @@ class ModelFiles(Protocol):
         """Return exactly these bytes."""
         ...
 
-    def digest(self, path: str) -> str:
-        """Return the digest of the whole content."""
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """Yield the whole content, in chunks of a few MiB at most."""
         ...
 
 
@@ -81,30 +83,63 @@ class LocalModel:
         """Return the files at the top, and the additional chat templates."""
         # No other directory is looked into: on a volume of its own, a model has lost+found beside it.
         with storage_errors("look at", self.uri):
-            found = [path for path in self.directory.iterdir() if path.is_file()]
+            found = [path for path in self.directory.iterdir() if _is_file(path)]
             if (self.directory / _TEMPLATES).is_dir():
-                found += (self.directory / _TEMPLATES).iterdir()
+                found += [path for path in (self.directory / _TEMPLATES).iterdir() if _is_file(path)]
+            elif _dangles(self.directory / _TEMPLATES):
+                raise self._dangling("look at", _TEMPLATES)
         return {path.relative_to(self.directory).as_posix() for path in found}
 
     def stat(self, path: str) -> ModelFile:
         """Return size and mark of a file that must be there."""
-        with storage_errors("look at", self.uri + path):
+        with self._errors("look at", path):
             status = (self.directory / path).stat()
-        return ModelFile(status.st_size, f"mtime:{status.st_mtime_ns}")
+        # A file that is renamed into place may bring the size, the time and the header of the one before.
+        times = f"mtime:{status.st_mtime_ns},ctime:{status.st_ctime_ns}"
+        return ModelFile(status.st_size, f"{times},ino:{status.st_ino}")
 
     def read(self, path: str, start: int, length: int) -> bytes:
         """Return exactly these bytes."""
-        with storage_errors("read", self.uri + path), (self.directory / path).open("rb") as stream:
+        with self._errors("read", path), (self.directory / path).open("rb") as stream:
             stream.seek(start)
             data = stream.read(length)
         if len(data) != length:
             raise Corrupted("read", self.uri + path, f"it ends before byte {start + length}", "copy it again")
         return data
 
-    def digest(self, path: str) -> str:
-        """Return the digest of the whole content."""
-        with storage_errors("read", self.uri + path):
-            return sha256_file(self.directory / path)
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """Yield the whole content, in chunks of 1 MiB."""
+        with self._errors("read", path), (self.directory / path).open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
+
+    @contextmanager
+    def _errors(self, operation: str, path: str) -> Iterator[None]:
+        with storage_errors(operation, self.uri + path):
+            try:
+                yield
+            except FileNotFoundError as error:
+                if _dangles(self.directory / path):
+                    raise self._dangling(operation, path) from error
+                raise
+
+    def _dangling(self, operation: str, path: str) -> NotFound:
+        target = (self.directory / path).readlink()
+        return NotFound(
+            operation,
+            self.uri + path,
+            f"it is a link to {target}, which is not there",
+            "complete the download, and mount the directory with the link's target as well",
+        )
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether it counts as a file: also a dangling link, which is refused once its name turns out to matter."""
+    return path.is_file() or _dangles(path)
+
+
+def _dangles(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 class StoredModel:
@@ -133,9 +168,9 @@ class StoredModel:
         """Return exactly these bytes."""
         return self.store.read_range(self.key(path), start, length)
 
-    def digest(self, path: str) -> str:
-        """Return the digest of the whole content."""
-        return sha256_chunks(self.store.stream(self.key(path)))
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """Yield the whole content, all of one version of it."""
+        return self.store.stream(self.key(path))
 
 
 def document_names(files: Set[str], uri: str) -> list[str]:
@@ -192,8 +227,9 @@ def _indexed(model: ModelFiles) -> set[str]:
     except ContractError as error:
         raise Corrupted("read", uri, "it is no JSON object", "copy it again") from error
     listed = index.get("weight_map")
-    names = set(listed.values()) if isinstance(listed, dict) else set()
-    if not names or not all(isinstance(name, str) and _matches(name, "*.safetensors") for name in names):
+    values = listed.values() if isinstance(listed, dict) else ()
+    names = {name for name in values if isinstance(name, str) and _matches(name, "*.safetensors")}
+    if not names or not all(isinstance(name, str) and name in names for name in values):
         raise Corrupted("read", uri, "its weight_map does not name safetensors files beside it", "copy it again")
     return names
 

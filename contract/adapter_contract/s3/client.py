@@ -3,6 +3,7 @@
 It is botocore's, which is what boto3 wraps: the same configuration, credentials chain and client.
 """
 
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -43,15 +44,15 @@ def make_client(location: S3Location, settings: TransferSettings, credentials: M
         StorageError: the location's fields or the machine's AWS configuration can't be used.
 
     """
-    ca_bundle = location.ca_bundle_file
-    if ca_bundle is not None and not Path(ca_bundle).is_file():
-        raise InvalidLocation("use", location.uri, f"its CA bundle {ca_bundle} is no file", "mount it")
     try:
         session = botocore.session.Session()
         session.register_component("data_loader", _service_models)
         if credentials is not None:
             resolver = CredentialResolver([MountedCredentialProvider(credentials)])
             session.register_component("credential_provider", resolver)
+        ca_bundle = location.ca_bundle_file or session.get_config_variable("ca_bundle")
+        if ca_bundle is not None:
+            _check_ca_bundle(location.uri, ca_bundle)
         client = session.create_client(
             "s3",
             endpoint_url=location.endpoint_url,
@@ -73,6 +74,21 @@ def make_client(location: S3Location, settings: TransferSettings, credentials: M
         return cast("S3Client", client)
     except TRANSPORT_ERRORS as error:
         raise fault_of(error).as_error("use", location.uri) from error
+
+
+def _check_ca_bundle(uri: str, file: str) -> None:
+    """Load the certificates once: a connection would only say that TLS failed, and be tried again."""
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:  # ssl.SSLError is one
+        raise InvalidLocation(
+            "use", uri, f"the CA bundle {file} can't be loaded ({_why(error)})",
+            "mount a PEM file, or correct AWS_CA_BUNDLE where the location names none",
+        ) from error  # fmt: skip
+
+
+def _why(error: OSError) -> str:
+    return "it holds no PEM certificates" if isinstance(error, ssl.SSLError) else str(error.strerror)
 
 
 def _addressing_style(location: S3Location) -> Literal["auto", "path", "virtual"]:

@@ -31,23 +31,32 @@ class MountedCredentials(Credentials):
         """Return the credentials of this moment, all of one version of the mount.
 
         Raises:
-            AccessDenied: a file is missing, empty, or no credential; the message names the file.
+            AccessDenied: a file is missing, can't be read, is empty, or no credential. The message
+                names the directory and the file.
 
         """
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._read()
+                return self._read_once()
             except FileNotFoundError:
                 continue  # the version that was open has just been replaced and removed
         try:
+            return self._read_once()
+        except FileNotFoundError as error:
+            raise self._unreadable(error) from error
+
+    def _read_once(self) -> ReadOnlyCredentials:
+        try:
             return self._read()
+        except FileNotFoundError:
+            raise
         except OSError as error:
-            raise self._refusal(f"{error.filename or 'the directory'} can't be read ({error.strerror})") from error
+            raise self._unreadable(error) from error
 
     def _read(self) -> ReadOnlyCredentials:
         try:
             directory = os.open(self._directory / _ATOMIC_LINK, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             return ReadOnlyCredentials(
@@ -65,13 +74,22 @@ class MountedCredentials(Credentials):
             return None
 
     def _value(self, directory: int, name: str) -> str:
-        with os.fdopen(os.open(name, os.O_RDONLY, dir_fd=directory), "rb") as stream:
-            raw = stream.read(_MAX_BYTES)
+        file = os.open(name, os.O_RDONLY, dir_fd=directory)
+        try:
+            raw = os.read(file, _MAX_BYTES)
+        except OSError as error:  # which knows the file by its number only: a directory, a failing disk
+            error.filename = name
+            raise
+        finally:
+            os.close(file)
         text = raw.strip().decode("ascii", "replace")
         # Anything else would be sent as a broken HTTP header. The value itself stands in no message.
         if not text or not all("!" <= char <= "~" for char in text):
             raise self._refusal(f"the file {name} is empty or holds more than one printable word")
         return text
+
+    def _unreadable(self, error: OSError) -> AccessDenied:
+        return self._refusal(f"{error.filename or 'the directory'} can't be read ({error.strerror})")
 
     def _refusal(self, reason: str) -> AccessDenied:
         return AccessDenied(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from adapter_contract.artifact_files import MANIFEST_NAME
 from adapter_contract.s3.atomic import new_directory
 from adapter_contract.s3.errors import Corrupted, InvalidLocation, NotFound
 from adapter_contract.s3.keys import directory_prefix, join_key, key_problem
@@ -171,7 +172,8 @@ def _each(task: Callable[[Item], Transferred], items: Sequence[Item], at_once: i
 def delete_prefix(store: ObjectStore, prefix: str) -> int:
     """Delete the objects inside a directory, 1,000 per request, and return how many there were.
 
-    Objects that are written meanwhile may stay.
+    Manifests go first, in requests of their own: wherever it is interrupted, no manifest stays without the files
+    that it lists. Objects that are written meanwhile may stay.
 
     Raises:
         InvalidLocation: the prefix is empty. That would be the whole store, and is more likely a mistake.
@@ -180,11 +182,13 @@ def delete_prefix(store: ObjectStore, prefix: str) -> int:
     """
     if not prefix.strip("/"):
         raise InvalidLocation("delete", store.uri(), "no prefix is given", "name the directory to delete")
-    count = 0
-    for keys in _batches(found.key for found in store.list_objects(prefix)):
+    manifests: list[str] = []
+    others: list[str] = []
+    for found in store.list_objects(prefix):
+        (manifests if found.key.rpartition("/")[2] == MANIFEST_NAME else others).append(found.key)
+    for keys in (*_batches(manifests), *_batches(others)):
         store.delete(keys)
-        count += len(keys)
-    return count
+    return len(manifests) + len(others)
 
 
 def _batches(keys: Iterable[str]) -> Iterator[list[str]]:

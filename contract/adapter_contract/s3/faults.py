@@ -29,6 +29,10 @@ TRANSPORT_ERRORS: tuple[type[Exception], ...] = (
 """What a request through boto3 can raise. ValueError: an endpoint that is no URL."""
 
 
+class BrokenListing(ValueError):
+    """A page of a listing says that more follows, but not where, or where the listing has already been."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What an exception means.
@@ -117,6 +121,9 @@ _MISCONFIGURED = Fault(InvalidLocation, "the client's configuration is not usabl
 _DEAD = Fault(Unreachable, "no connection to the endpoint", _CHECK_NETWORK, retry=True)
 _SILENT = Fault(Unreachable, "the store did not answer in time", _CHECK_NETWORK, retry=True)
 _CUT = Fault(Unreachable, "the connection broke", _CHECK_NETWORK, retry=True)
+_ENDLESS = Fault(
+    Corrupted, "the listing names no way to its next page", "use a store that lists in pages as S3 does", retry=True
+)
 _UNTRUSTED = Fault(
     Unreachable,
     "the endpoint's TLS certificate is not trusted",
@@ -156,6 +163,7 @@ _BY_TYPE: tuple[tuple[type[Exception], Fault], ...] = (
     (b.CapacityNotAvailableError, _BUSY),
     (BotoCoreError, _MISCONFIGURED),
     (OSError, _CUT),
+    (BrokenListing, _ENDLESS),
     (ValueError, _MISCONFIGURED),
 )
 

@@ -20,7 +20,7 @@ from adapter_contract.s3.objects import GET_LIMIT_BYTES, Meter, ObjectInfo, Prog
 from adapter_contract.s3.ranges import ByteRange, split_ranges
 from adapter_contract.s3.rooted import directory_of, open_below, open_regular, open_root, storage_errors
 from adapter_contract.s3.s3_store import check_size
-from adapter_contract.s3.s3_transfer import check_digest, read_exactly
+from adapter_contract.s3.s3_transfer import check_digest, check_unchanged, read_exactly
 from adapter_contract.s3.settings import DEFAULT_SETTINGS, TransferSettings
 
 STAGING = ".staging"
@@ -105,13 +105,18 @@ class FileStore:
         directories: list[str] = []
         try:
             with storage_errors("list", self.uri(prefix)):
-                files = _entries(root, prefix, directories)
+                directory = open_below(root, prefix.split("/")[:-1])
         except NotFound:
             return
+        try:
+            with storage_errors("list", self.uri(prefix)):
+                files = _entries(directory, prefix, directories)
+        finally:
+            os.close(directory)
         yield from files
-        for directory in directories:
-            if directory != f"{STAGING}/":
-                yield from self._walk(root, directory)
+        for below in directories:
+            if below != f"{STAGING}/":
+                yield from self._walk(root, below)
 
     def get(self, key: str, *, limit: int = GET_LIMIT_BYTES) -> bytes:
         """Return an object's bytes."""
@@ -180,11 +185,13 @@ class FileStore:
     ) -> Transferred:
         """Write a file's content as an object; see `ObjectStore.upload`."""
         with path.open("rb") as source, self._staged("upload", key) as staged:
-            size = os.fstat(source.fileno()).st_size
+            before = os.fstat(source.fileno())
+            size = before.st_size
             meter = Meter(size, progress)
             for piece in split_ranges(size, _CHUNK_BYTES):
                 staged.write(read_exactly(source, piece.length, self.uri(key)))
                 meter.add(piece.length)
+            check_unchanged(source, before, self.uri(key))
             digest = digest_of(staged.hash)
             check_digest("upload", self.uri(key), digest, expected_digest)
             self._publish("upload", key, staged, _rename)
@@ -333,18 +340,17 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}")
 
 
-def _entries(root: int, prefix: str, directories: list[str]) -> list[ObjectInfo]:
+def _entries(directory: int, prefix: str, directories: list[str]) -> list[ObjectInfo]:
     """Return the files of one directory, and add the directories in it to `directories`."""
     files: list[ObjectInfo] = []
-    directory = open_below(root, prefix.split("/")[:-1])
-    try:
-        with os.scandir(directory) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
+    with os.scandir(directory) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            try:
                 status = entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(status.st_mode):
-                    directories.append(f"{prefix}{entry.name}/")
-                elif stat.S_ISREG(status.st_mode):
-                    files.append(_info(prefix + entry.name, status))
-    finally:
-        os.close(directory)
+            except FileNotFoundError:  # deleted since the directory was read; the others are still there
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                directories.append(f"{prefix}{entry.name}/")
+            elif stat.S_ISREG(status.st_mode):
+                files.append(_info(prefix + entry.name, status))
     return files

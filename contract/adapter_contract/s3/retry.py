@@ -31,6 +31,11 @@ class Attempts:
         self._failed = 0
         self._deadline = time.monotonic() + settings.budget_seconds
 
+    @property
+    def deadline(self) -> float:
+        """When the budget ends, on the clock `time.monotonic`."""
+        return self._deadline
+
     def pause(self, operation: str, uri: str, fault: Fault, error: Exception) -> None:
         """Wait before the next attempt, for a random time below a bound that doubles ("full jitter").
 

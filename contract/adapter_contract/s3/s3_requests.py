@@ -3,29 +3,31 @@
 import base64
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Set
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from adapter_contract.locations import S3Location
 from adapter_contract.s3.client import make_client, mounted_credentials
 from adapter_contract.s3.errors import Conflict, Corrupted, NotFound, StorageError, Unreachable
-from adapter_contract.s3.faults import TRANSPORT_ERRORS, error_code, fault_of, http_status
+from adapter_contract.s3.faults import TRANSPORT_ERRORS, BrokenListing, error_code, fault_of, http_status
 from adapter_contract.s3.ranges import ByteRange
 from adapter_contract.s3.retry import Attempts, Retrier
 from adapter_contract.s3.settings import TransferSettings
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
+    from urllib3 import BaseHTTPResponse
 
 _T = TypeVar("_T")
 
-_CHUNK_BYTES = 256 << 10
-"""Read at once from a connection, and lost at most when it breaks."""
+_CHUNK_BYTES = 64 << 10
+"""What must arrive within the read timeout, and is lost at most when a connection breaks."""
 
-_STEADY_PROGRESS_BYTES = _CHUNK_BYTES
+_STEADY_PROGRESS_BYTES = 256 << 10
 """What a broken range must have brought for its attempts to start over."""
 
 _UNSUPPORTED_CODES = frozenset({"NotImplemented", "InvalidArgument", "InvalidRequest", "MissingContentMD5"})
@@ -53,6 +55,7 @@ class S3Requests:
     def __init__(self, location: S3Location, settings: TransferSettings) -> None:
         credentials = mounted_credentials(location)
         self._bucket = location.bucket
+        self._read_timeout = settings.read_timeout_seconds
         self._client = make_client(location, settings, credentials)
         self.retrier = (
             Retrier(settings) if credentials is None else Retrier(settings, credentials.get_frozen_credentials)
@@ -76,17 +79,55 @@ class S3Requests:
             StorageError: NotFound where there is no such object.
 
         """
-        request = partial(self._client.head_object, Bucket=self._bucket, Key=key)
+        request = partial(self._head, key)
         answer = self.retrier.call(operation, self.uri(key), partial(_complete, request, "ContentLength", "ETag"))
         return answer["ContentLength"], answer["ETag"]
 
-    def page(self, prefix: str, token: str | None) -> tuple[list[tuple[str, int, str]], str | None]:
-        """Return one page of a listing, (key, size, ETag) each, and the token of the next one, if any."""
-        more: dict[str, Any] = {} if token is None else {"ContinuationToken": token}
-        request = partial(self._client.list_objects_v2, Bucket=self._bucket, Prefix=prefix, **more)
-        answer = self.retrier.call("list", self.uri(prefix), partial(_complete, request, "IsTruncated"))
+    def _head(self, key: str, **parameters: Any) -> Any:  # noqa: ANN401 - boto3's answers
+        """Ask for an object's head; where that is refused, ask so that the store can say why.
+
+        An answer to HEAD has no body, hence no code, and AWS says 400 for an expired token as for much else.
+        """
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=key, **parameters)
+        except ClientError as error:
+            status = http_status(error)
+            if status not in {400, 403} or error_code(error) != str(status):
+                raise
+            try:
+                self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0")["Body"].close()
+            except ClientError as told:
+                if http_status(told) != 416:  # an empty object has no such range, so its content was not refused
+                    raise
+            raise
+
+    def page(self, prefix: str, token: str | None, earlier: Set[str]) -> tuple[list[tuple[str, int, str]], str | None]:
+        """Return one page of a listing, (key, size, ETag) each, and the token of the next one, if any.
+
+        Args:
+            prefix: of the keys.
+            token: of the page; None for the first one.
+            earlier: the tokens of all pages so far, none of which may come again.
+
+        Raises:
+            StorageError: Corrupted where more follows but the store does not say how to get it.
+
+        """
+        request = partial(self._page, prefix, {} if token is None else {"ContinuationToken": token}, earlier)
+        return self.retrier.call("list", self.uri(prefix), request)
+
+    def _page(
+        self, prefix: str, more: dict[str, Any], earlier: Set[str]
+    ) -> tuple[list[tuple[str, int, str]], str | None]:
+        answer = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **more)
+        _require(answer, "IsTruncated")
         found = [(item["Key"], item["Size"], item.get("ETag", "")) for item in answer.get("Contents", [])]
-        return found, answer.get("NextContinuationToken") if answer.get("IsTruncated") else None
+        if not answer["IsTruncated"]:
+            return found, None
+        following = answer.get("NextContinuationToken")
+        if not following or following in earlier:
+            raise BrokenListing("no token" if not following else "a token that was used before")
+        return found, following
 
     def put(self, operation: str, key: str, data: bytes, **conditions: str) -> None:
         """Write an object in one request.
@@ -142,26 +183,27 @@ class S3Requests:
 
         """
         uri = self.uri(key)
+        cancelled = cancelled or threading.Event()
         attempts = self.retrier.attempts(cancelled)
         missing = wanted
         while missing.length:
             started = missing
             body = self.retrier.attempt(operation, uri, partial(self._open, operation, key, missing, etag), attempts)
             try:
-                while missing.length:
-                    chunk = body.read(min(_CHUNK_BYTES, missing.length))
-                    if not chunk:
-                        raise IncompleteReadError(
-                            actual_bytes=missing.start - started.start, expected_bytes=started.length
-                        )
-                    missing = missing.after(len(chunk))
-                    yield chunk
+                with body as stream:
+                    while missing.length:
+                        deadline = time.monotonic() + self._read_timeout
+                        chunk = _read(stream, min(_CHUNK_BYTES, missing.length), uri, deadline, cancelled)
+                        if not chunk:
+                            raise IncompleteReadError(
+                                actual_bytes=missing.start - started.start, expected_bytes=started.length
+                            )
+                        missing = missing.after(len(chunk))
+                        yield chunk
             except TRANSPORT_ERRORS as error:
                 if missing.start - started.start >= _STEADY_PROGRESS_BYTES:
                     attempts.refresh()
                 attempts.pause(operation, uri, fault_of(error), error)
-            finally:
-                body.close()
 
     def _open(self, operation: str, key: str, wanted: ByteRange, etag: str) -> "StreamingBody":
         try:
@@ -184,15 +226,17 @@ class S3Requests:
         return answer["Body"]
 
     def whole(self, operation: str, key: str, limit: int) -> bytes:
-        """Return an object of at most `limit` bytes, read in one request.
+        """Return an object of at most `limit` bytes, read in one request that ends with the budget.
 
         Raises:
             StorageError: Corrupted where it is larger.
 
         """
-        return self.retrier.call(operation, self.uri(key), partial(self._whole, operation, key, limit))
+        attempts = self.retrier.attempts()
+        request = partial(self._whole, operation, key, limit, attempts)
+        return self.retrier.attempt(operation, self.uri(key), request, attempts)
 
-    def _whole(self, operation: str, key: str, limit: int) -> bytes:
+    def _whole(self, operation: str, key: str, limit: int, attempts: Attempts) -> bytes:
         answer = self._client.get_object(Bucket=self._bucket, Key=key)
         with answer["Body"] as body:
             _require(answer, "ContentLength")
@@ -201,7 +245,22 @@ class S3Requests:
                 raise Corrupted(
                     operation, self.uri(key), f"it has {size} bytes, more than {limit}", "look what was written there"
                 )
-            return body.read()
+            return b"".join(self._content(body, size, self.uri(key), attempts.deadline))
+
+    def _content(self, body: "StreamingBody", size: int, uri: str, budget_end: float) -> Iterator[bytes]:
+        """Yield an answer's content; all of it has to come within the budget, or the read timeout if that is over."""
+        end = max(budget_end, time.monotonic() + self._read_timeout)
+        missing = size
+        while missing:
+            now = time.monotonic()
+            if now > end:
+                raise ReadTimeoutError(endpoint_url=uri, error="the object did not arrive within the time budget")
+            deadline = min(now + self._read_timeout, end)
+            chunk = _read(body, min(_CHUNK_BYTES, missing), uri, deadline, threading.Event())
+            if not chunk:
+                raise IncompleteReadError(actual_bytes=size - missing, expected_bytes=size)
+            missing -= len(chunk)
+            yield chunk
 
     def create_upload(self, key: str) -> str:
         """Begin a multipart upload and return its ID."""
@@ -252,12 +311,12 @@ class S3Requests:
         if not all(sums):
             return False
         composite = _sha256(b"".join(sums))
-        request = partial(self._client.head_object, Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+        request = partial(self._head, key, ChecksumMode="ENABLED")
         try:
             found = self.retrier.call("upload", self.uri(key), request).get("ChecksumSHA256", "")
         except NotFound:
             return False
-        return found.partition("-")[0] == composite
+        return str(found).partition("-")[0] == composite
 
     def abort_upload(self, key: str, upload: str) -> None:
         """Forget a multipart upload and its parts."""
@@ -273,6 +332,23 @@ def _complete(request: Callable[..., Any], *required: str, **parameters: str) ->
     answer = request(**parameters)
     _require(answer, *required)
     return answer
+
+
+def _read(stream: "StreamingBody", count: int, uri: str, deadline: float, cancelled: threading.Event) -> bytes:
+    """Return `count` bytes, fewer at the end of the answer.
+
+    The socket's timeout starts anew with each packet, so it is this that ends the wait for a store that drips.
+    """
+    answer = cast("BaseHTTPResponse", stream)  # what a StreamingBody really yields as a context manager
+    pieces = []
+    while count and (piece := answer.read1(count)):
+        pieces.append(piece)
+        count -= len(piece)
+        if cancelled.is_set():
+            raise ResponseStreamingError(error="the transfer was given up")
+        if count and time.monotonic() > deadline:
+            raise ReadTimeoutError(endpoint_url=uri, error="too few bytes in the time for them")
+    return b"".join(pieces)
 
 
 def _require(answer: Mapping[str, Any], *names: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +16,7 @@ from adapter_contract.s3.keys import checked_key, deletable, directory_prefix
 from adapter_contract.s3.objects import GET_LIMIT_BYTES, Meter, ObjectInfo, Progress, Transferred
 from adapter_contract.s3.ranges import ByteRange
 from adapter_contract.s3.s3_requests import S3Requests, is_unsupported
-from adapter_contract.s3.s3_transfer import S3Transfer, check_digest, read_exactly
+from adapter_contract.s3.s3_transfer import S3Transfer, check_digest, check_unchanged, read_exactly
 from adapter_contract.s3.settings import DEFAULT_SETTINGS, TransferSettings
 
 _DELETED_AT_ONCE = 1000
@@ -26,8 +27,19 @@ _REREADS_OF_CORRUPTED = 1
 """How often a download starts over because the object was replaced meanwhile, or has not the expected digest."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    """What one process holds of a store."""
+
+    requests: S3Requests
+    transfer: S3Transfer
+
+
 class S3Store:
     """The objects below an S3 prefix: `adapter_contract.s3.store.ObjectStore` on boto3. Thread-safe.
+
+    After a fork the child makes connections of its own; a `stream` or transfer that the parent began stays the
+    parent's. Pickled, a store is its location and settings.
 
     Raises:
         StorageError: the location can't be used.
@@ -37,8 +49,34 @@ class S3Store:
     def __init__(self, location: S3Location, settings: TransferSettings = DEFAULT_SETTINGS) -> None:
         self.settings = settings
         self._root = f"{location.prefix}/" if location.prefix else ""
-        self._requests = S3Requests(location, settings)
-        self._transfer = S3Transfer(self._requests, settings)
+        self._location = location
+        self._by_process: dict[int, _Connected] = {}
+        self._connected()
+
+    def _connected(self) -> "_Connected":
+        """Return this process's connections and locks: a parent's are shared sockets, and locks of lost threads.
+
+        No lock of our own guards this, since a fork could catch it locked; `setdefault` makes one of several
+        threads the first one.
+        """
+        process = os.getpid()
+        found = self._by_process.get(process)
+        if found is None:
+            requests = S3Requests(self._location, self.settings)
+            made = _Connected(requests, S3Transfer(requests, self.settings))
+            found = self._by_process.setdefault(process, made)
+        return found
+
+    @property
+    def _requests(self) -> S3Requests:
+        return self._connected().requests
+
+    @property
+    def _transfer(self) -> S3Transfer:
+        return self._connected().transfer
+
+    def __reduce__(self) -> tuple[type["S3Store"], tuple[S3Location, TransferSettings]]:
+        return S3Store, (self._location, self.settings)
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +88,9 @@ class S3Store:
 
     def close(self) -> None:
         """Close the connections; the store is not used after that."""
-        self._requests.close()
+        found = self._by_process.get(os.getpid())
+        if found is not None:  # a child that made no connections has none to close: its parent's are not its own
+            found.requests.close()
 
     def uri(self, key: str = "") -> str:
         """Return the URI of a key, or of the root."""
@@ -78,13 +118,15 @@ class S3Store:
         """Yield the objects inside a directory, at any depth."""
         full = self._root + directory_prefix(prefix, self.uri())
         token: str | None = None
+        earlier: set[str] = set()
         while True:
-            found, token = self._requests.page(full, token)
+            found, token = self._requests.page(full, token, earlier)
             for key, size, etag in found:
                 if key != full:  # an empty object "directory/" marks the directory; it is not inside
                     yield ObjectInfo(key.removeprefix(self._root), size, etag)
             if token is None:
                 return
+            earlier.add(token)
 
     def get(self, key: str, *, limit: int = GET_LIMIT_BYTES) -> bytes:
         """Return an object's bytes."""
@@ -116,8 +158,11 @@ class S3Store:
             return self._accept_equal(key, data)
         try:
             self._requests.put("create", full, data, IfNoneMatch="*")
-        except Conflict:
-            return self._accept_equal(key, data)
+        except Conflict as conflict:
+            try:
+                return self._accept_equal(key, data)
+            except NotFound:  # the other writer gave up, or its object was deleted: nothing was written
+                raise conflict from conflict.__cause__
         except StorageError as error:
             if not is_unsupported(error.__cause__):
                 raise
@@ -149,11 +194,13 @@ class S3Store:
         """Write a file's content as an object; see `ObjectStore.upload`."""
         full = self._full(key)
         with path.open("rb") as source:
-            size = os.fstat(source.fileno()).st_size
+            before = os.fstat(source.fileno())
+            size = before.st_size
             meter = Meter(size, progress)
             if size > self.settings.part_bytes:
                 return Transferred(size, self._transfer.upload(source, size, full, expected_digest, meter))
             data = read_exactly(source, size, self.uri(key))
+            check_unchanged(source, before, self.uri(key))
         digest = sha256_bytes(data)
         check_digest("upload", self.uri(key), digest, expected_digest)
         self._requests.put("upload", full, data)

@@ -43,9 +43,11 @@ class S3Transfer:
             OSError: the file can't be read.
 
         """
+        before = os.fstat(source.fileno())
         upload = self._requests.create_upload(key)
         try:
             parts, digest = self._send_parts(source, size, key, upload, meter)
+            check_unchanged(source, before, self._requests.uri(key))
             check_digest("upload", self._requests.uri(key), digest, expected_digest)
             self._requests.complete_upload(key, upload, parts)
         except BaseException as error:
@@ -156,6 +158,20 @@ def read_exactly(source: BinaryIO, count: int, uri: str) -> bytes:
     if len(data) != count:
         raise Corrupted("upload", uri, "the local file became shorter meanwhile", "upload it once it is complete")
     return data
+
+
+def check_unchanged(source: BinaryIO, before: os.stat_result, uri: str) -> None:
+    """Compare size and modification time of an open local file with those before its upload.
+
+    Raises:
+        Corrupted: they differ, so what was sent may be a mixture of versions, or the beginning of a longer file.
+
+    """
+    after = os.fstat(source.fileno())
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise Corrupted(
+            "upload", uri, "the local file changed while it was uploaded", "upload it once nobody writes to it"
+        )
 
 
 @contextmanager

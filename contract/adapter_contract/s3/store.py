@@ -89,7 +89,7 @@ class ObjectStore(Protocol):
         """Write a file's content as an object, in place of one that is there.
 
         The object appears whole or not at all. Corrupted, and no object, where the file has another digest
-        than expected or becomes shorter meanwhile.
+        than expected or changes meanwhile.
         """
         ...
 
