@@ -206,6 +206,18 @@ def _merge(target: dict[str, Any], path: list[str], value: Any) -> None:
 @given(data=st.data())
 def test_schema_and_models_give_the_same_verdict(kind: str, data: st.DataObject) -> None:
     """Accepted or refused alike; and what is accepted is read with the very defaults that the server fills in."""
+    _compare_verdicts(kind, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MODELS)
+@settings(max_examples=4000)
+@given(data=st.data())
+def test_schema_and_models_give_the_same_verdict_on_many(kind: str, data: st.DataObject) -> None:
+    _compare_verdicts(kind, data)
+
+
+def _compare_verdicts(kind: str, data: st.DataObject) -> None:
     seeds = [document for _, document in EXAMPLES if document["kind"] == kind]
     document = data.draw(mutated(seeds, root(committed_crd(kind))))
     answer = served(kind).admit_create(document)
