@@ -44,9 +44,26 @@ def test_what_is_no_resource_is_refused_in_the_same_way(document: object) -> Non
 def test_null_means_unset_everywhere() -> None:
     document = changed(
         example("minimal", "AdapterTraining"),
-        {"spec.evaluation": None, "spec.hyperparameters": {"seed": None}, "spec.dataset.columns": None, "status": None},
+        {
+            "spec.evaluation": None,
+            "spec.hyperparameters": {"seed": None},
+            "spec.dataset.columns": None,
+            "spec.pod": {"labels": None},
+            "status": None,
+        },
     )
     assert AdapterTraining.parse(document) == AdapterTraining.parse(example("minimal", "AdapterTraining"))
+
+
+def test_null_means_unset_in_maps_too() -> None:
+    document = changed(
+        example("minimal", "AdapterTraining"),
+        {"spec.pod": {"labels": {"a": None, "b": "c"}, "resources": {"limits": {"cpu": None, "memory": "1Gi"}}}},
+    )
+    pod = AdapterTraining.parse(document).spec.pod
+    assert pod.labels == {"b": "c"}
+    assert pod.resources is not None
+    assert pod.resources.limits == {"memory": "1Gi"}
 
 
 def test_unknown_fields_pass_for_the_operator_and_fail_for_the_command_line() -> None:

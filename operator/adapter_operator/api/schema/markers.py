@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
@@ -149,6 +149,12 @@ def _refuse_equal(items: list[Any], key: Callable[[Any], Any]) -> None:
         seen.add(key(item))
 
 
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - pydantic hands in whatever the document had
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+# Null means unset in a map, too; fields of models need no mark for it.
+NULLS_LEFT_OUT = BeforeValidator(_without_nulls)
 LIST_ATOMIC = _SchemaMark("x-kubernetes-list-type", "atomic")
 STRUCT_ATOMIC = _SchemaMark("x-kubernetes-map-type", "atomic")
 

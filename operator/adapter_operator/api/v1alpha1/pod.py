@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from adapter_operator.api.schema.markers import LIST_ATOMIC, STRUCT_ATOMIC, ListMap, NotStored, Rule
+from adapter_operator.api.schema.markers import LIST_ATOMIC, NULLS_LEFT_OUT, STRUCT_ATOMIC, ListMap, NotStored, Rule
 from adapter_operator.api.schema.model import APIModel
 from adapter_operator.api.v1alpha1.scalars import (
     DNSSubdomain,
@@ -25,9 +25,9 @@ RESERVED_KEY_PREFIXES = (
 )
 
 # Keys are free here: no structural schema can bound them. The API server judges them in the pod.
-Quantities = Annotated[dict[str, QuantityOrInt], Field(max_length=16)]
-Labels = Annotated[dict[str, LabelValue], Field(max_length=32)]
-Annotations = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)]
+Quantities = Annotated[dict[str, QuantityOrInt], Field(max_length=16), NULLS_LEFT_OUT]
+Labels = Annotated[dict[str, LabelValue], Field(max_length=32), NULLS_LEFT_OUT]
+Annotations = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32), NULLS_LEFT_OUT]
 
 
 # What Kubernetes' own controllers select pods by.
