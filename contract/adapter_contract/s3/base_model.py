@@ -38,8 +38,8 @@ def base_digest(
     safetensors file its name, size and the digest of its raw header; and the store's immutable identity. Where
     there is none, the digest of each whole file stands in its place, computed once and then taken from a cache
     beside the model (`.adapter-base-digest.json`), or in `cache_directory` where nothing can be written there.
-    An entry of the cache counts only while the file's size, its header and its mark are the same: device, inode,
-    times of modification and change; in a store its ETag.
+    An entry of the cache counts only while the file's size, its header and its mark are the same: inode and times
+    of modification and change; in a store its ETag.
 
     Equal files give equal digests as a directory and in a store, given the same identity or none.
 

@@ -26,23 +26,24 @@ def decode_embedded(value: Json, node: Node | None, path: Path = None) -> list[s
 
     Raises EmbeddedError where a field has a wrong type.
     """
-    return sorted(_decode(value, node, path))
+    return sorted(unknown for found, at in _embedded(value, node, path) for unknown in _decode_metas(found, at))
 
 
-def _decode(value: Json, node: Node | None, path: Path) -> Iterator[str]:
+def _embedded(value: Json, node: Node | None, path: Path) -> Iterator[tuple[dict[str, Json], Path]]:
+    """Every embedded object below a value, outermost first, with its path."""
     if node is None:
         return
     if isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _decode(item, node.items, index(path, position))
+            yield from _embedded(item, node.items, index(path, position))
     elif isinstance(value, dict):
         if node.embedded:
-            yield from _decode_metas(value, path)
+            yield value, path
         for name, item in value.items():
             if name in node.properties:
-                yield from _decode(item, node.properties[name], child(path, name))
+                yield from _embedded(item, node.properties[name], child(path, name))
             else:
-                yield from _decode(item, node.additional_node, index(path, name))
+                yield from _embedded(item, node.additional_node, index(path, name))
 
 
 def _decode_metas(value: dict[str, Json], path: Path) -> Iterator[str]:
@@ -60,19 +61,8 @@ def _decode_metas(value: dict[str, Json], path: Path) -> Iterator[str]:
 
 def check_embedded(value: Json, node: Node | None, path: Path = None) -> Iterator[FieldError]:
     """Validate the apiVersion, kind and metadata of embedded objects."""
-    if node is None:
-        return
-    if isinstance(value, list):
-        for position, item in enumerate(value):
-            yield from check_embedded(item, node.items, index(path, position))
-    elif isinstance(value, dict):
-        if node.embedded:
-            yield from _check_object(value, path)
-        for name, item in value.items():
-            if name in node.properties:
-                yield from check_embedded(item, node.properties[name], child(path, name))
-            else:
-                yield from check_embedded(item, node.additional_node, index(path, name))
+    for found, at in _embedded(value, node, path):
+        yield from _check_object(found, at)
 
 
 def _check_object(value: dict[str, Json], path: Path) -> Iterator[FieldError]:

@@ -37,22 +37,22 @@ _MAX_FLOAT32 = 3.4028234663852886e38
 class Result:
     """Errors found, and how many checks were made: that decides which of several failed alternatives is shown."""
 
-    found: dict[FieldError, None] = field(default_factory=dict)
+    error_set: dict[FieldError, None] = field(default_factory=dict)
     checks: int = 0
 
     @property
     def errors(self) -> list[FieldError]:
         """The errors in the order in which they were found, each once."""
-        return list(self.found)
+        return list(self.error_set)
 
     def add(self, *errors: FieldError) -> None:
         """Add errors, equal ones once."""
-        self.found.update(dict.fromkeys(errors))
+        self.error_set.update(dict.fromkeys(errors))
 
     def merge(self, other: Result) -> None:
         """Take over what another result found."""
-        if other.found:
-            self.found.update(other.found)
+        if other.error_set:
+            self.error_set.update(other.error_set)
         self.checks += other.checks
 
 
@@ -73,7 +73,7 @@ class _Validation:
 
     def place(self, value: Json, node: Node, name: str, correlation: Correlation | None) -> Result:
         result = self.checked(value, node, name, correlation)
-        if result.found and correlation is not None and correlation.unchanged:
+        if result.error_set and correlation is not None and correlation.unchanged:
             return Result()
         return result
 
@@ -240,11 +240,11 @@ class _Validation:
             found = [self.checked(value, nested, name, None) for nested in node.all_of]
             for one in found:
                 result.merge(one)
-            if any(one.errors for one in found):
-                none = ". None validated" if all(one.errors for one in found) else ""
+            if any(one.error_set for one in found):
+                none = ". None validated" if all(one.error_set for one in found) else ""
                 detail = f"{quote(name)} must validate all the schemas (allOf){none}"
                 result.add(invalid(self.path, "", detail))
-        if node.not_ is not None and not self.checked(value, node.not_, name, None).errors:
+        if node.not_ is not None and not self.checked(value, node.not_, name, None).error_set:
             result.add(invalid(self.path, "", f"{quote(name)} must not validate the schema (not)"))
         return result
 
@@ -252,7 +252,7 @@ class _Validation:
         best: Result | None = None
         for nested in node.any_of:
             found = self.checked(value, nested, name, None)
-            if not found.errors:
+            if not found.error_set:
                 result.merge(found)
                 return
             if best is None or found.checks > best.checks:
@@ -262,7 +262,7 @@ class _Validation:
 
     def one_of(self, value: Json, node: Node, name: str, result: Result) -> None:
         found = [self.checked(value, nested, name, None) for nested in node.one_of]
-        valid = [one for one in found if not one.errors]
+        valid = [one for one in found if not one.error_set]
         if len(valid) == 1:
             result.merge(valid[0])
             return
