@@ -10,7 +10,7 @@ STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-slow quickstart check fmt crds lock clean
+.PHONY: help setup test test-slow conformance quickstart check fmt crds lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,9 @@ test: $(STAMP) ## unit and integration tests, with coverage
 
 test-slow: $(STAMP) ## the suites that take minutes
 	$(PYTEST) -m slow
+
+conformance: $(STAMP) ## play the answers recorded from Kubernetes 1.36 against the embedded cluster
+	$(BIN)/python tests/conformance/against_devcluster.py $(SCENARIOS)
 
 quickstart: $(STAMP) ## (not built yet) train, serve and swap a real adapter on this machine
 	@echo 'quickstart: not built yet. It comes with the embedded cluster, the trainer and the server.'
@@ -52,7 +55,7 @@ UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-
 
 lock: $(STAMP) ## resolve the newest allowed versions into constraints.txt and requirements/
 	$(PIP) install uv
-	$(UV_COMPILE) --upgrade --extra operator --extra s3 --extra trainer --extra server --extra dev -o constraints.txt
+	$(UV_COMPILE) --upgrade --extra operator --extra s3 --extra trainer --extra server --extra devcluster --extra dev -o constraints.txt
 	$(UV_COMPILE) --extra dev -c constraints.txt --generate-hashes -o requirements/dev.txt
 
 clean: ## remove the virtual environment and caches

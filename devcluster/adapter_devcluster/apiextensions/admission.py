@@ -43,7 +43,8 @@ from adapter_devcluster.apiextensions.tree import EMPTY, Node
 from adapter_devcluster.apiextensions.validation import validate
 
 FieldValidation: TypeAlias = Literal["Ignore", "Warn", "Strict"]
-Subresource: TypeAlias = Literal["", "status"]
+# "" or "status".
+Subresource: TypeAlias = str
 
 # Rules are not run on objects with these errors: they could fail for the same reason, in worse words.
 _BLOCKING: Final = frozenset(

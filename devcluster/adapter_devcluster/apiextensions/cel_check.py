@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from adapter_devcluster.apiextensions import cel_types as t
 from adapter_devcluster.apiextensions.cel_decls import Decl
-from adapter_devcluster.apiextensions.cel_functions import FUNCTIONS, NOT_PROVIDED, Overload
+from adapter_devcluster.apiextensions.cel_functions import FUNCTIONS, NOT_PROVIDED, Functions, Overload
 from adapter_devcluster.apiextensions.cel_lexer import RESERVED, CelSyntaxError, Uint
 from adapter_devcluster.apiextensions.cel_library import matches
 from adapter_devcluster.apiextensions.cel_operators import convert
@@ -89,16 +89,18 @@ class Checked:
         return self.types[self.expr]
 
 
-def compile_expression(source: str, variables: Mapping[str, t.Type], root: Decl) -> Checked:
+def compile_expression(
+    source: str, variables: Mapping[str, t.Type], root: Decl, functions: Functions = FUNCTIONS
+) -> Checked:
     """Parse and check an expression. ``root`` declares the objects that the variables' types name.
 
-    Raises CelCompileError.
+    A variable's name may have dots. ``functions`` are those that may be called. Raises CelCompileError.
     """
     try:
         expr = parse(source)
     except CelSyntaxError as error:
         raise CelCompileError(display_error(source, error.at, error.message)) from error
-    checker = _Checker(variables, _objects(root))
+    checker = _Checker(variables, _objects(root), functions)
     checker.check(expr)
     if checker.errors:
         raise CelCompileError("\n".join(display_error(source, at, text) for at, text in sorted(checker.errors)))
@@ -130,9 +132,12 @@ def qualified_name(expr: Expr) -> str | None:
 
 
 class _Checker:
-    def __init__(self, variables: Mapping[str, t.Type], objects: Mapping[str, Mapping[str, Decl]]) -> None:
+    def __init__(
+        self, variables: Mapping[str, t.Type], objects: Mapping[str, Mapping[str, Decl]], functions: Functions
+    ) -> None:
         self.scopes = [dict(variables)]
         self.objects = objects
+        self.functions = functions
         self.types: dict[Expr, t.Type] = {}
         self.overloads: dict[Expr, tuple[Overload, ...]] = {}
         self.known = t.Substitution()
@@ -209,12 +214,12 @@ class _Checker:
         args = [self.check(arg) for arg in expr.args]
         if expr.target is not None:
             name = f"{qualified_name(expr.target)}.{expr.function}"
-            if name in FUNCTIONS:
+            if name in self.functions:
                 return self.resolve(expr, name, args, member=False)
             if name in NOT_PROVIDED:
                 return self.unknown_function(expr, name)
             args.insert(0, self.check(expr.target))
-        if expr.function not in FUNCTIONS:
+        if expr.function not in self.functions:
             return self.unknown_function(expr, expr.function)
         self.literal_argument(expr)
         return self.resolve(expr, expr.function, args, member=expr.target is not None)
@@ -241,7 +246,7 @@ class _Checker:
             return self.logical(expr, args)
         result: t.Type | None = None
         fitting: list[Overload] = []
-        for overload in FUNCTIONS[name]:
+        for overload in self.functions[name]:
             if overload.member != member:
                 continue
             *wanted, returned = self.known.instantiate([*overload.args, overload.result])
@@ -259,7 +264,7 @@ class _Checker:
         return result
 
     def logical(self, expr: Call, args: Sequence[t.Type]) -> t.Type:
-        self.overloads[expr] = FUNCTIONS[expr.function]
+        self.overloads[expr] = self.functions[expr.function]
         for arg, found in zip(expr.args, args, strict=True):
             self.expect(arg, found, t.BOOL)
         return t.BOOL

@@ -7,7 +7,7 @@ runs, so a program may run in several threads at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from adapter_devcluster.apiextensions import cel_types as t
 from adapter_devcluster.apiextensions.cel_check import Checked, qualified_name
@@ -46,9 +46,14 @@ _Step: TypeAlias = Callable[[_Frame], Value]
 class Program:
     """An expression that is ready to run."""
 
-    def __init__(self, checked: Checked, variables: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        checked: Checked,
+        variables: tuple[str, ...],
+        implementations: Mapping[str, Callable[..., Any]] = IMPLEMENTATIONS,
+    ) -> None:
         self._variables = variables
-        planner = _Planner(checked, variables)
+        planner = _Planner(checked, variables, implementations)
         self._step = planner.plan(checked.expr)
         self._size = planner.size
 
@@ -69,8 +74,11 @@ def _bool(value: Value) -> bool:
 
 
 class _Planner:
-    def __init__(self, checked: Checked, variables: tuple[str, ...]) -> None:
+    def __init__(
+        self, checked: Checked, variables: tuple[str, ...], implementations: Mapping[str, Callable[..., Any]]
+    ) -> None:
         self.checked = checked
+        self.implementations = implementations
         self.places = {name: place for place, name in enumerate(variables)}
         self.size = len(variables) + sum(isinstance(expr, Macro) for expr in walk(checked.expr))
         self.next = len(variables)
@@ -91,7 +99,11 @@ class _Planner:
         return self.collection(expr)
 
     def identifier(self, expr: Ident) -> _Step:
-        place = self.places.get(expr.name)
+        return self.named(expr, expr.name)
+
+    def named(self, expr: Expr, name: str) -> _Step:
+        """A variable, or else a type."""
+        place = self.places.get(name)
         if place is None:
             named = self.named_type(expr)
             return lambda _: named
@@ -106,8 +118,7 @@ class _Planner:
     def select(self, expr: Select) -> _Step:
         name = qualified_name(expr)
         if expr.operand not in self.checked.types and name is not None:
-            named = self.named_type(expr)
-            return lambda _: named
+            return self.named(expr, name)
         operand, field = self.plan(expr.operand), expr.field
         if expr.test_only:
             return lambda frame: _has(operand(frame), field)
@@ -136,7 +147,7 @@ class _Planner:
                 name = prefixed
             else:
                 args.insert(0, self.plan(expr.target))
-        return _called(IMPLEMENTATIONS[name], args)
+        return _called(self.implementations[name], args)
 
     def total(self, expr: Call) -> _Step:
         """``sum()`` of nothing is the zero of the items' type."""
@@ -281,9 +292,10 @@ def _mapped(operand: _Step, place: int, predicate: _Step | None, transform: _Ste
 
 
 def _find(value: Value, field: str) -> tuple[bool, Value]:
-    if not isinstance(value, JsonMap | MapValue):
-        raise NoSuchOverloadError
-    return value.find(field)
+    """Look a field up. As in cel-go, what has no fields (a number, null) is without this one too."""
+    if isinstance(value, ListValue):
+        raise CelError("unsupported index type 'string' in list")
+    return value.find(field) if isinstance(value, JsonMap | MapValue) else (False, None)
 
 
 def _field(value: Value, field: str) -> Value:

@@ -9,9 +9,9 @@ Signatures: ``cel-go`` v0.26 ``common/stdlib``, ``ext/strings.go``; ``k8s.io/api
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from adapter_devcluster.apiextensions.cel_types import Type, list_of, map_of, optional_of, type_of
 
@@ -25,6 +25,9 @@ class Overload:
     result: Type
     member: bool
 
+
+# Functions by name.
+Functions: TypeAlias = Mapping[str, tuple[Overload, ...]]
 
 _ORDERED = ("int", "uint", "double", "bool", "string", "bytes", "timestamp", "duration")
 _CONVERSIONS = {
@@ -192,7 +195,7 @@ def _declared(lines: Iterable[str]) -> dict[str, tuple[Overload, ...]]:
     return functions
 
 
-FUNCTIONS: Final = _declared(_lines())
+FUNCTIONS: Final[Functions] = _declared(_lines())
 # The language definition's own functions and macros: what every CEL implementation has.
 CORE: Final = frozenset(
     {

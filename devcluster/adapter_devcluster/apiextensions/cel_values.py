@@ -309,19 +309,17 @@ def is_number(value: Value) -> bool:
 def equal(a: Value, b: Value) -> bool:
     """Compare as ``==`` does: numbers across their types, and a schema's sets and map lists without order.
 
-    Raises NoSuchOverloadError where a list or a map meets something else.
+    Raises NoSuchOverloadError where a schema's list or map meets something else.
     """
     if a is None or b is None:
         return a is b
     match a:
-        case ListValue():
-            if not isinstance(b, ListValue):
-                raise NoSuchOverloadError
+        case ListValue() if isinstance(b, ListValue):
             return len(a) == len(b) and _equal_lists(a, b)
-        case JsonMap() | MapValue():
-            if not isinstance(b, JsonMap | MapValue):
-                raise NoSuchOverloadError
+        case JsonMap() | MapValue() if isinstance(b, JsonMap | MapValue):
             return a.equals(b) if isinstance(a, JsonMap) else _equal_maps(a, b)
+        case JsonList() | JsonMap():
+            raise NoSuchOverloadError
     return _equal_others(a, b)
 
 

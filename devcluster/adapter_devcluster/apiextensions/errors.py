@@ -23,6 +23,7 @@ class Reason(StrEnum):
     INVALID = "FieldValueInvalid"
     TYPE_INVALID = "FieldValueTypeInvalid"
     REQUIRED = "FieldValueRequired"
+    NOT_FOUND = "FieldValueNotFound"
     NOT_SUPPORTED = "FieldValueNotSupported"
     DUPLICATE = "FieldValueDuplicate"
     FORBIDDEN = "FieldValueForbidden"
@@ -96,6 +97,11 @@ def not_supported(path: Path, value: Json, supported: Sequence[str]) -> FieldErr
     """Report a value outside an enumeration."""
     detail = f"supported values: {', '.join(quote(v) for v in supported)}" if supported else ""
     return _error(path, Reason.NOT_SUPPORTED, _with_value("Unsupported value", value, detail))
+
+
+def not_found(path: Path, value: Json) -> FieldError:
+    """Report a name that stands for nothing."""
+    return _error(path, Reason.NOT_FOUND, _with_value("Not found", value, ""))
 
 
 def duplicate(path: Path, value: Json) -> FieldError:

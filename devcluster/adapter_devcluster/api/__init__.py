@@ -1,0 +1,1 @@
+"""What the API server does with objects: verbs, admission, subresources. Synchronous, and knows nothing of HTTP."""

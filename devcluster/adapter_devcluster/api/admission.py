@@ -1,0 +1,144 @@
+"""What stands between a valid object and the store: namespaces, priorities, addresses, rights of roles, policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from adapter_devcluster.access.escalation import check_binding_write, check_role_write
+from adapter_devcluster.access.rbac import RbacAuthorizer
+from adapter_devcluster.access.users import User
+from adapter_devcluster.api.call import Call
+from adapter_devcluster.api.registry import Served
+from adapter_devcluster.api.service_addresses import ServiceAddresses
+from adapter_devcluster.apiextensions import FieldError
+from adapter_devcluster.objects import Object, is_deleting, meta
+from adapter_devcluster.policies import AdmissionRequest, PolicyAdmission, check_binding, check_policy
+from adapter_devcluster.policies.request import Operation
+from adapter_devcluster.statuses import forbidden, invalid, not_found
+from adapter_devcluster.storage import Store
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+_ROLE_CHECKS: Final[dict[str, Callable[[Object, Object | None, User, RbacAuthorizer], None]]] = {
+    f"roles.{_RBAC}": check_role_write,
+    f"clusterroles.{_RBAC}": check_role_write,
+    f"rolebindings.{_RBAC}": check_binding_write,
+    f"clusterrolebindings.{_RBAC}": check_binding_write,
+}
+_POLICY_CHECKS: Final[dict[str, Callable[[Object], list[FieldError]]]] = {
+    "validatingadmissionpolicies.admissionregistration.k8s.io": check_policy,
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": check_binding,
+}
+_SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+
+
+class Admission:
+    """Checks and completes each write. Raises StatusError."""
+
+    def __init__(self, store: Store, authorizer: RbacAuthorizer, policies: PolicyAdmission, service_range: str) -> None:
+        self._store = store
+        self._authorizer = authorizer
+        self._policies = policies
+        self._addresses = ServiceAddresses(service_range)
+
+    def check_namespace(self, served: Served, namespace: str, name: str) -> None:
+        """Refuse a creation in a namespace that is not there, or is going."""
+        if not served.type.namespaced:
+            return
+        found = self._store.table("namespaces").get(("", namespace))
+        if found is None:
+            raise not_found("namespaces", namespace)
+        if is_deleting(found.object):
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+            problem = f"unable to create new content in namespace {namespace} because it is being terminated"
+            raise forbidden(served.type.resource, name, problem, causes=[cause])
+
+    def admit_create(self, served: Served, obj: Object, call: Call) -> Object:
+        """Complete a new, valid object and check that it may be stored."""
+        resource = served.type.resource
+        if resource == "pods":
+            obj = self._with_priority(obj)
+        elif resource == "services":
+            obj = self._addresses.assigned(obj, dry_run=call.dry_run)
+        self._check_rights(served, obj, None, call)
+        try:
+            self._check_policies("CREATE", served, obj, None, call)
+        except Exception:
+            self.release(served, obj)
+            raise
+        return obj
+
+    def admit_update(self, served: Served, old: Object, new: Object, call: Call, subresource: str) -> Object:
+        """Complete a new state of an object and check that it may be stored."""
+        if served.type.resource == "services" and not subresource:
+            new = self._addresses.reassigned(old, new, dry_run=call.dry_run)
+        if not subresource:
+            self._check_rights(served, new, old, call)
+        self._check_policies("UPDATE", served, new, old, call, subresource)
+        return new
+
+    def admit_delete(self, served: Served, obj: Object, call: Call) -> None:
+        """Check that an object may be deleted."""
+        self._check_policies("DELETE", served, None, obj, call)
+
+    def release(self, served: Served, obj: Object) -> None:
+        """Give back what an object held that is gone."""
+        if served.type.resource == "services":
+            self._addresses.released(obj)
+
+    def _with_priority(self, pod: Object) -> Object:
+        """Resolve the priority class, as the admission plug-in Priority does."""
+        name = pod["spec"].get("priorityClassName")
+        if not name:
+            return pod
+        if name in _SYSTEM_PRIORITIES:
+            return {**pod, "spec": {**pod["spec"], "priority": _SYSTEM_PRIORITIES[name]}}
+        found = self._store.table("priorityclasses.scheduling.k8s.io").get(("", name))
+        if found is None:
+            raise forbidden("pods", meta(pod)["name"], f"no PriorityClass with name {name} was found")
+        chosen = found.object
+        spec = {
+            **pod["spec"],
+            "priority": chosen.get("value", 0),
+            "preemptionPolicy": chosen.get("preemptionPolicy", "PreemptLowerPriority"),
+        }
+        return {**pod, "spec": spec}
+
+    def _check_rights(self, served: Served, new: Object, old: Object | None, call: Call) -> None:
+        check = _ROLE_CHECKS.get(served.type.resource)
+        if check:
+            check(new, old, call.user, self._authorizer)
+        check_content = _POLICY_CHECKS.get(served.type.resource)
+        problems = check_content(new) if check_content else []
+        if problems:
+            raise invalid(served.type.group, served.type.kind, meta(new)["name"], problems)
+
+    def _check_policies(
+        self,
+        operation: Operation,
+        served: Served,
+        new: Object | None,
+        old: Object | None,
+        call: Call,
+        subresource: str = "",
+    ) -> None:
+        kind, found = served.type, meta(new or old or {})
+        request = AdmissionRequest(
+            operation=operation,
+            group=kind.group,
+            version=kind.version,
+            resource=kind.plural,
+            subresource=subresource,
+            kind=kind.kind,
+            namespace=str(found.get("namespace") or ""),
+            name=str(found.get("name") or ""),
+            object=new,
+            old_object=old,
+            user=call.user,
+            dry_run=call.dry_run,
+        )
+        call.warnings.extend(self._policies.check(request))

@@ -1,0 +1,219 @@
+"""CustomResourceDefinitions: serving what they define, their conditions, and their end.
+
+As ``apiextensions-apiserver/pkg/controller/{status,establish,finalizer}`` (v1.36) do it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from adapter_devcluster.api.registry import Registry, Served, unchanged
+from adapter_devcluster.apiextensions import Columns, Schema, SchemaError
+from adapter_devcluster.client import Change, Client
+from adapter_devcluster.controllers.base import Controller
+from adapter_devcluster.objects import Key, Object, copy, is_deleting, meta, section, timestamp
+from adapter_devcluster.patching.shapes import Shape, shape_of_crd
+from adapter_devcluster.resource_types import ResourceType, Subresource
+from adapter_devcluster.statuses import StatusError
+from adapter_devcluster.storage import Store
+
+logger = logging.getLogger(__name__)
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+
+
+class CustomResources(Controller):
+    """Serves the resources that definitions define, and deletes their objects before a definition goes."""
+
+    def __init__(self, client: Client, registry: Registry, store: Store) -> None:
+        super().__init__(client)
+        self._registry = registry
+        self._store = store
+        self._serving: dict[str, Object] = {}
+        self._following: dict[str, Callable[[], None]] = {}
+
+    def start(self) -> None:
+        """Watch the definitions."""
+        self.watch(CRDS, self._on_definition)
+
+    def _on_definition(self, change: Change) -> None:
+        if change.type == "DELETED":
+            self._stop_serving(str(meta(change.object)["name"]))
+        else:
+            self.enqueue(("", str(meta(change.object)["name"])))
+
+    def sync(self, item: Key) -> None:
+        """Serve a definition, write its conditions, or go on with its deletion."""
+        crd = self.client.get(CRDS, *item)
+        if crd is None:
+            return
+        if is_deleting(crd):
+            self._finish(crd)
+            return
+        conflict = self._name_conflict(crd)
+        self._write_status(crd, conflict)
+        if not conflict and self._serving.get(item[1]) != crd["spec"]:
+            self._serve(crd)
+
+    def _name_conflict(self, crd: Object) -> str:
+        """Return why the names can't be served, "" where they can."""
+        spec = crd["spec"]
+        for served in self._registry.types():
+            if served.group != spec["group"] or served.resource == meta(crd)["name"]:
+                continue
+            if served.kind == spec["names"]["kind"]:
+                return f'"{served.kind}" is already in use'
+            if spec["names"].get("singular") == served.singular:
+                return f'"{served.singular}" is already in use'
+        return ""
+
+    def _serve(self, crd: Object) -> None:
+        name = str(meta(crd)["name"])
+        try:
+            found = list(served_versions(crd))
+        except SchemaError:
+            logger.exception("the definition %s can't be served", name)
+            return
+        self._registry.remove(name)
+        for served in found:
+            self._registry.add(served)
+        self._serving[name] = crd["spec"]
+        schema = next(served.judge for served in found if served.storage)
+        table = self._store.table(name)
+        if isinstance(schema, Schema):
+            # A new schema has new defaults, which reads show though nobody wrote them.
+            for item in table.items():
+                loaded = schema.load(item.object)
+                if loaded != item.object:
+                    table.replace_silently((meta(loaded).get("namespace") or "", meta(loaded)["name"]), loaded)
+
+    def _write_status(self, crd: Object, conflict: str) -> None:
+        status = copy(section(crd, "status"))
+        versions = [one["name"] for one in crd["spec"]["versions"] if one["storage"]]
+        status["storedVersions"] = list(dict.fromkeys([*(status.get("storedVersions") or []), *versions]))
+        if not conflict:
+            status["acceptedNames"] = crd["spec"]["names"]
+        accepted = ("False", "KindConflict", conflict) if conflict else ("True", "NoConflicts", "no conflicts found")
+        established = (
+            ("False", "NotAccepted", "not all names are accepted")
+            if conflict
+            else ("True", "InitialNamesAccepted", "the initial names have been accepted")
+        )
+        conditions = status["conditions"] = status.get("conditions") or []
+        _set_condition(conditions, "NamesAccepted", *accepted)
+        _set_condition(conditions, "Established", *established)
+        changed = dict(crd)
+        if CLEANUP not in (meta(crd).get("finalizers") or []):
+            changed["metadata"] = {**meta(crd), "finalizers": [*(meta(crd).get("finalizers") or []), CLEANUP]}
+            changed = self.client.update(CRDS, changed)
+        if status != crd.get("status"):
+            self.client.update(CRDS, {**changed, "status": status}, "status")
+
+    def _finish(self, crd: Object) -> None:
+        """Delete all objects of a definition that is being deleted; once they are gone, let it go."""
+        name = str(meta(crd)["name"])
+        finalizers = meta(crd).get("finalizers") or []
+        if CLEANUP not in finalizers:
+            return
+        status = copy(section(crd, "status"))
+        terminating = ("Terminating", "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress")
+        status["conditions"] = status.get("conditions") or []
+        _set_condition(status["conditions"], *terminating)
+        if status != crd.get("status"):
+            crd = self.client.update(CRDS, {**crd, "status": status}, "status")
+        if name not in self._following:
+            self._following[name] = self.client.watch(name, lambda _change: self.enqueue(("", name)))
+        remaining = self.client.list(name) if self._registry.stored(name) else []
+        for obj in remaining:
+            if not is_deleting(obj):
+                self._delete(name, obj)
+        if not self._store.table(name).count:
+            left = [one for one in finalizers if one != CLEANUP]
+            self.client.update(CRDS, {**crd, "metadata": {**meta(crd), "finalizers": left}})
+
+    def _delete(self, resource: str, obj: Object) -> None:
+        namespace, name = str(meta(obj).get("namespace") or ""), str(meta(obj)["name"])
+        try:
+            self.client.delete(resource, namespace, name, uid=str(meta(obj)["uid"]))
+        except StatusError as error:
+            if error.code != 404:
+                raise
+
+    def _stop_serving(self, name: str) -> None:
+        self._registry.remove(name)
+        self._serving.pop(name, None)
+        cancel = self._following.pop(name, None)
+        if cancel:
+            cancel()
+
+
+def served_versions(crd: Object) -> list[Served]:
+    """Return what a definition serves, one entry a version. Raises SchemaError."""
+    spec = crd["spec"]
+    names = spec["names"]
+    stored = next(one["name"] for one in spec["versions"] if one["storage"])
+    single = len(spec["versions"]) == 1
+    found = []
+    for version in spec["versions"]:
+        if not version["served"] and not version["storage"]:
+            continue
+        schema = Schema.from_crd(crd, version["name"])
+        subresources = version.get("subresources") or {}
+        extra: list[Subresource] = []
+        if "status" in subresources:
+            extra.append(Subresource("status", names["kind"]))
+        if "scale" in subresources:
+            extra.append(Subresource("scale", "Scale", group="autoscaling", version="v1"))
+        found.append(
+            Served(
+                type=ResourceType(
+                    group=spec["group"],
+                    version=version["name"],
+                    kind=names["kind"],
+                    plural=names["plural"],
+                    singular=names.get("singular") or names["kind"].lower(),
+                    list_kind=names.get("listKind") or f"{names['kind']}List",
+                    namespaced=spec["scope"] == "Namespaced",
+                    short_names=tuple(names.get("shortNames") or ()),
+                    categories=tuple(names.get("categories") or ()),
+                    subresources=tuple(extra),
+                    selectable_fields=tuple(
+                        one["jsonPath"].lstrip(".") for one in version.get("selectableFields") or ()
+                    ),
+                    unconditional_update=False,
+                ),
+                judge=schema,
+                make_shape=_shape_maker(version),
+                load=unchanged if single else schema.load,
+                to_storage=unchanged if single else _in_version(f"{spec['group']}/{stored}"),
+                storage=version["storage"],
+                exposed=version["served"],
+                columns=Columns.compile(version),
+                scale=schema.resource.scale,
+                custom=True,
+            )
+        )
+    return found
+
+
+def _in_version(api_version: str) -> Callable[[Object], Object]:
+    """All versions of a resource have one form (conversion strategy None): only their names differ."""
+    return lambda obj: {**obj, "apiVersion": api_version}
+
+
+def _shape_maker(version: Object) -> Callable[[], Shape]:
+    schema = version["schema"]["openAPIV3Schema"]
+    return lambda: shape_of_crd(schema)
+
+
+def _set_condition(conditions: list[Object], kind: str, status: str, reason: str, message: str) -> None:
+    now = timestamp()
+    condition = {"type": kind, "status": status, "lastTransitionTime": now, "reason": reason, "message": message}
+    for position, one in enumerate(conditions):
+        if one["type"] == kind:
+            if one["status"] == status:
+                condition["lastTransitionTime"] = one["lastTransitionTime"]
+            conditions[position] = condition
+            return
+    conditions.append(condition)

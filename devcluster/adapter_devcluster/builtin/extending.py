@@ -1,0 +1,150 @@
+"""What extends the server: resource definitions, admission policies, webhooks (v1.36).
+
+The expressions of policies are checked where policies are run, not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from adapter_devcluster.apiextensions import FieldError, check_crd
+from adapter_devcluster.apiextensions.errors import Reason, index, invalid
+from adapter_devcluster.builtin import checks
+from adapter_devcluster.builtin.strategy import ALL_METADATA, Strategy, UpdateChecks, spec_of
+from adapter_devcluster.objects import Object, copy
+
+_HTTPS: Final = 443
+
+
+# --- CustomResourceDefinitions -------------------------------------------------------------------------------
+
+
+def _default_definition(crd: Object) -> None:
+    spec = crd["spec"]
+    names = spec["names"]
+    names.setdefault("singular", names["kind"].lower())
+    if names["kind"]:
+        names.setdefault("listKind", f"{names['kind']}List")
+    conversion = spec.setdefault("conversion", {"strategy": "None"})
+    service = conversion.get("webhook", {}).get("clientConfig", {}).get("service")
+    if service is not None:
+        service.setdefault("port", _HTTPS)
+
+
+def _storage_version(crd: Object) -> list[str]:
+    return [version["name"] for version in crd["spec"].get("versions") or () if version["storage"]][:1]
+
+
+def _prepare_definition(crd: Object) -> None:
+    crd["status"]["storedVersions"] = _storage_version(crd) or None
+
+
+def _prepare_definition_update(new: Object, old: Object) -> None:
+    """Note every version that objects may be stored in."""
+    status = new["status"]
+    stored = status.get("storedVersions") or []
+    added = [name for name in _storage_version(new) if name not in stored]
+    if added:
+        new["status"] = {**copy(old.get("status") or {}), "storedVersions": [*stored, *added]}
+
+
+def _any_name(_: str) -> list[str]:
+    """Leave the name to the check of the whole definition, which knows what it has to be."""
+    return []
+
+
+def _check_definition(crd: Object) -> Iterator[FieldError]:
+    for error in check_crd(crd):
+        # That a name is missing is found with the rest of the metadata.
+        if (error.field, error.reason) != ("metadata.name", Reason.REQUIRED):
+            yield error
+
+
+def _check_definition_update(new: Object, old: Object) -> Iterator[FieldError]:
+    spec, stored = new["spec"], old["spec"]
+    yield from checks.unchanged(spec, stored, "spec", "group")
+    yield from checks.unchanged(spec["names"], stored["names"], "spec.names", "plural")
+    conditions = (old.get("status") or {}).get("conditions") or ()
+    if any(one["type"] == "Established" and one["status"] == "True" for one in conditions):
+        yield from checks.unchanged(spec, stored, "spec", "scope")
+        yield from checks.unchanged(spec["names"], stored["names"], "spec.names", "kind")
+    served = {version["name"] for version in spec.get("versions") or ()}
+    for position, name in enumerate(new["status"].get("storedVersions") or ()):
+        if name not in served:
+            at = index("status.storedVersions", position)
+            yield invalid(at, name, "missing from spec.versions; " + _MIGRATE)
+
+
+_MIGRATE: Final = (
+    "v1 was previously a storage version, and must remain in spec.versions until a storage migration ensures no data "
+    "remains persisted in v1 and removes v1 from status.storedVersions"
+)
+
+
+# --- Admission policies and webhooks -------------------------------------------------------------------------
+
+
+def _default_match(match: Object) -> None:
+    match.setdefault("matchPolicy", "Equivalent")
+    match.setdefault("namespaceSelector", {})
+    match.setdefault("objectSelector", {})
+    for name in ("resourceRules", "excludeResourceRules", "rules"):
+        for rule in match.get(name) or ():
+            rule.setdefault("scope", "*")
+
+
+def _default_policy(policy: Object) -> None:
+    policy["spec"].setdefault("failurePolicy", "Fail")
+    if "matchConstraints" in policy["spec"]:
+        _default_match(policy["spec"]["matchConstraints"])
+
+
+def _default_binding(binding: Object) -> None:
+    spec = binding["spec"]
+    if "matchResources" in spec:
+        _default_match(spec["matchResources"])
+    if "paramRef" in spec:
+        spec["paramRef"].setdefault("parameterNotFoundAction", "Deny")
+
+
+def _default_webhooks(configuration: Object) -> None:
+    for webhook in configuration.get("webhooks") or ():
+        webhook.setdefault("failurePolicy", "Fail")
+        webhook.setdefault("timeoutSeconds", 10)
+        _default_match(webhook)
+        service = webhook["clientConfig"].get("service")
+        if service is not None:
+            service.setdefault("port", _HTTPS)
+
+
+def _default_mutating_webhooks(configuration: Object) -> None:
+    _default_webhooks(configuration)
+    for webhook in configuration.get("webhooks") or ():
+        webhook.setdefault("reinvocationPolicy", "Never")
+
+
+def _webhooks_of(obj: Mapping[str, Any]) -> object:
+    return obj.get("webhooks")
+
+
+DEFINITIONS: Final = Strategy(
+    check_name=_any_name,
+    defaults=_default_definition,
+    prepare_create=_prepare_definition,
+    prepare_update=_prepare_definition_update,
+    check=_check_definition,
+    check_update=_check_definition_update,
+    update=UpdateChecks(metadata=0),
+    generation_of=spec_of,
+)
+POLICIES: Final = Strategy(
+    defaults=_default_policy, status_keeps=ALL_METADATA, update=UpdateChecks(changes=1), generation_of=spec_of
+)
+POLICY_BINDINGS: Final = Strategy(defaults=_default_binding, update=UpdateChecks(changes=1), generation_of=spec_of)
+VALIDATING_WEBHOOKS: Final = Strategy(
+    defaults=_default_webhooks, update=UpdateChecks(changes=1), generation_of=_webhooks_of
+)
+MUTATING_WEBHOOKS: Final = Strategy(
+    defaults=_default_mutating_webhooks, update=UpdateChecks(changes=1), generation_of=_webhooks_of
+)

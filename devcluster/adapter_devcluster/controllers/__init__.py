@@ -1,0 +1,1 @@
+"""The controllers that an operator of workloads depends on, in the server's process."""

@@ -1,0 +1,1 @@
+"""What clients see beside the objects themselves: discovery, OpenAPI, Tables. Pure functions."""

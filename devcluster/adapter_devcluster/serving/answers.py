@@ -1,0 +1,129 @@
+"""Writing answers: objects, lists, Tables, partial metadata, errors; as JSON or YAML."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+import yaml
+from aiohttp import web
+
+from adapter_devcluster.api.reads import Page
+from adapter_devcluster.api.registry import Served
+from adapter_devcluster.api.server import loaded
+from adapter_devcluster.objects import Object, meta
+from adapter_devcluster.presentation.negotiation import JSON, YAML, Presentation
+from adapter_devcluster.presentation.tables import IncludeObject, partial_metadata, table
+from adapter_devcluster.statuses import bad_request
+from adapter_devcluster.storage import Item
+
+NO_CACHE: Final = {"Cache-Control": "no-cache, private"}
+_WARNING_LIMIT: Final = 256
+
+
+def include_object(text: str) -> IncludeObject:
+    """Read the parameter ``includeObject`` of Tables. Raises StatusError (400)."""
+    match text:
+        case "" | "Metadata":
+            return "Metadata"
+        case "None":
+            return "None"
+        case "Object":
+            return "Object"
+    raise bad_request(f'unrecognized includeObject value: "{text}"')
+
+
+def answer(code: int, body: bytes, media: str = JSON, warnings: Sequence[str] = ()) -> web.Response:
+    """Build a response from bytes of JSON. ``warnings`` go into ``Warning`` headers, as kubectl prints them."""
+    if media == YAML:
+        body = yaml.safe_dump(orjson.loads(body), sort_keys=False).encode()
+    response = web.Response(
+        status=code, body=body, headers={"Content-Type": media, "Cache-Control": "no-cache, private"}
+    )
+    for text in dict.fromkeys(warnings):
+        shown = text[:_WARNING_LIMIT].replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+        response.headers.add("Warning", f'299 - "{shown}"')
+    return response
+
+
+def json_answer(code: int, value: Any, media: str = JSON, warnings: Sequence[str] = ()) -> web.Response:  # noqa: ANN401 - any JSON value
+    """Build a response from a JSON value."""
+    return answer(code, orjson.dumps(value), media, warnings)
+
+
+def status_answer(status: Object) -> web.Response:
+    """Build the response of an error."""
+    response = json_answer(int(status["code"]), status)
+    seconds = (status.get("details") or {}).get("retryAfterSeconds")
+    if seconds:
+        response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def item_answer(
+    code: int, served: Served, item: Item, form: Presentation, shown: IncludeObject, warnings: Sequence[str] = ()
+) -> web.Response:
+    """Build the response that holds one object, in the form that was asked for."""
+    if form.view == "Table":
+        found = _table(served, [item.object], shown, str(meta(item.object).get("resourceVersion", "")))
+        return json_answer(code, found, form.media, warnings)
+    if form.view == "PartialObjectMetadata":
+        return json_answer(code, partial_metadata(item.object), form.media, warnings)
+    return answer(code, item.json, form.media, warnings)
+
+
+def list_answer(served: Served, page: Page, form: Presentation, shown: IncludeObject) -> web.Response:
+    """Build the response that holds a list, or a page of it."""
+    items = [loaded(served, item) for item in page.items]
+    metadata: Object = {"resourceVersion": str(page.revision)}
+    if page.continue_token:
+        metadata["continue"] = page.continue_token
+    if page.remaining is not None:
+        metadata["remainingItemCount"] = page.remaining
+    if form.view == "Table":
+        found = _table(served, [item.object for item in items], shown, metadata["resourceVersion"])
+        return json_answer(200, {**found, "metadata": metadata}, form.media)
+    if form.view == "PartialObjectMetadataList":
+        parts = [partial_metadata(item.object) for item in items]
+        found = {"kind": form.view, "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": parts}
+        return json_answer(200, found, form.media)
+    kind = served.type.list_kind or f"{served.type.kind}List"
+    head = orjson.dumps({"kind": kind, "apiVersion": served.type.api_version, "metadata": metadata})
+    type_meta = b"" if served.custom else type_prefix(served)
+    body = b",".join([_without_type(item.json, type_meta) for item in items])
+    return answer(200, head[:-1] + b',"items":[' + body + b"]}", form.media)
+
+
+def type_prefix(served: Served) -> bytes:
+    """How the JSON of each object of a type begins."""
+    return orjson.dumps({"kind": served.type.kind, "apiVersion": served.type.api_version})[:-1] + b","
+
+
+def _without_type(raw: bytes, prefix: bytes) -> bytes:
+    """Items of built-in lists don't say what they are; those of custom resources do."""
+    return b"{" + raw[len(prefix) :] if prefix and raw.startswith(prefix) else raw
+
+
+def event_json(served: Served, kind: str, item: Item, form: Presentation, shown: IncludeObject) -> bytes:
+    """Write one event of a watch, as a line."""
+    if form.view == "Table":
+        revision = str(meta(item.object).get("resourceVersion", ""))
+        body = orjson.dumps(_table(served, [item.object], shown, revision))
+    elif form.view in ("PartialObjectMetadata", "PartialObjectMetadataList"):
+        body = orjson.dumps(partial_metadata(item.object))
+    else:
+        body = item.json
+    return b'{"type":"' + kind.encode() + b'","object":' + body + b"}\n"
+
+
+def _table(served: Served, objects: list[Object], shown: IncludeObject, revision: str) -> Object:
+    return table(
+        served.type,
+        objects,
+        include_object=shown,
+        resource_version=revision,
+        columns=served.columns,
+        now_ns=time.time_ns(),
+    )
