@@ -6,7 +6,7 @@ For laptops and tests, never for production: everything is in memory, and pods a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ class Cluster:
         self._http: HttpServer | None = None
         self._controllers: list[Controller] = []
         self._network: ServiceNetwork | None = None
+        self._end_policies: Callable[[], None] | None = None
 
     async def start(self) -> None:
         """Start everything; returns when the API answers. Raises OSError where the port is taken."""
@@ -78,11 +79,14 @@ class Cluster:
         certificates = make_certificates(config.host) if config.tls else None
         authority = certificates.authority if certificates else ""
         self.api.custom_resources.start()
+        self._end_policies = self.api.policies.start()
         if config.controllers:
-            manager = self.api.client("kube-controller-manager")
+            manager = self.api.client("kube-controller-manager", "system:kube-controller-manager")
             self._controllers = start_controllers(manager, with_node=config.node, root_ca=authority)
         if config.node:
-            self.node = Node(self.api.client("kubelet"), self._node_config(), self.api.authenticator)
+            settings = self._node_config()
+            kubelet = self.api.client("kubelet", f"system:node:{settings.name}")
+            self.node = Node(kubelet, settings, self.api.authenticator)
         self._http = HttpServer(
             self.api, faults=self.faults, audit=self.audit, logs=self.node, bookmark_every=config.bookmark_every
         )
@@ -103,6 +107,8 @@ class Cluster:
             await self._network.stop()
         for controller in [*self._controllers, self.api.custom_resources]:
             controller.stop()
+        if self._end_policies is not None:
+            self._end_policies()
         if self._http is not None:
             await self._http.stop()
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 from adapter_devcluster.serving.faults import CallFault, FaultPlan, WatchFault
 
 _READY_SECONDS: Final = 30.0
+_READY_LINES: Final = 2
 _STOP_SECONDS: Final = 60.0
 
 
@@ -182,7 +183,7 @@ def _up(options: argparse.Namespace, arguments: Sequence[str]) -> int:
 def _read_until_ready(reader: int) -> str:
     """Return what the new process prints: all of it once it is ready, or until it ends or takes too long."""
     said, end = b"", time.monotonic() + _READY_SECONDS
-    while b"KUBECONFIG" not in said and (left := end - time.monotonic()) > 0:
+    while said.count(b"\n") < _READY_LINES and (left := end - time.monotonic()) > 0:
         if not select.select([reader], [], [], left)[0]:
             break
         part = os.read(reader, 4096)

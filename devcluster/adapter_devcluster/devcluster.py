@@ -32,6 +32,7 @@ class DevCluster:
         self.config = replace(config, **options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="devcluster", daemon=True)
+        self._ended = asyncio.Event()
         self._cluster: Cluster | None = None
 
     def __enter__(self) -> Self:
@@ -61,9 +62,8 @@ class DevCluster:
         if self._cluster is not None:
             self.run(self._cluster.stop())
             self._cluster = None
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
-        self._loop.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
@@ -126,5 +126,11 @@ class DevCluster:
         return self.call(lambda: list(self.cluster.audit.entries))
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        # The runner ends what is left of tasks and generators before it closes the loop.
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._until_ended())
+
+    async def _until_ended(self) -> None:
+        await self._ended.wait()
+        # Connections that were aborted are closed in the next turns of the loop.
+        await asyncio.sleep(0.01)

@@ -195,15 +195,18 @@ class FieldRequirement:
         return (text == self.value) is self.equal
 
 
-def parse_field_selector(text: str, supported: Sequence[str]) -> tuple[FieldRequirement, ...]:
-    """Read a ``fieldSelector`` parameter. Raises SelectorError, also for a field that is not ``supported``."""
+def parse_field_selector(text: str, supported: Sequence[str] | None = None) -> tuple[FieldRequirement, ...]:
+    """Read a ``fieldSelector`` parameter. Raises SelectorError, also for a field that is not ``supported``.
+
+    With None, every field is.
+    """
     found = []
     for part in _split_fields(text):
         match = re.fullmatch(r"([^=!]*)(!=|==|=)(.*)", part)
         if not match:
             raise SelectorError(f"invalid selector: '{text}'; can't understand '{part}'")
         path, operator, value = match.groups()
-        if path not in supported:
+        if supported is not None and path not in supported:
             raise SelectorError(f"field label not supported: {path}")
         found.append(FieldRequirement(path, re.sub(r"\\(.)", r"\1", value), operator != "!="))
     return tuple(found)

@@ -72,9 +72,18 @@ def not_found(resource: str, name: str) -> StatusError:
     return status_error(404, "NotFound", f'{resource} "{name}" not found', resource=resource, name=name)
 
 
+class UnknownPathError(StatusError):
+    """404 for a path whose group or version nobody serves. Its answer over HTTP is a text, not a ``Status``."""
+
+    def __init__(self) -> None:
+        super().__init__(no_such_path().status)
+
+
 def no_such_path() -> StatusError:
-    """404 for a path, a group or a version that is not served."""
-    return status_error(404, "NotFound", "the server could not find the requested resource")
+    """404 for a path below a group and a version that are served."""
+    message = "the server could not find the requested resource"
+    causes = [{"reason": "UnexpectedServerResponse", "message": "404: Page Not Found"}]
+    return status_error(404, "NotFound", message, causes=causes)
 
 
 def already_exists(resource: str, name: str) -> StatusError:
@@ -111,9 +120,10 @@ def bad_request(message: str) -> StatusError:
 
 
 def method_not_allowed(resource: str = "") -> StatusError:
-    """405."""
+    """405. ``resource`` is named for custom resources alone."""
     message = "the server does not allow this method on the requested resource"
-    return status_error(405, "MethodNotAllowed", message, resource=resource)
+    causes = [] if resource else [{"reason": "UnexpectedServerResponse", "message": "405: Method Not Allowed"}]
+    return status_error(405, "MethodNotAllowed", message, resource=resource, causes=causes)
 
 
 def unsupported_media_type(message: str) -> StatusError:

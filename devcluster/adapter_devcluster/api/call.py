@@ -10,14 +10,15 @@ from adapter_devcluster.access.users import MASTERS, User
 from adapter_devcluster.apiextensions import FieldValidation
 
 # In-process callers: they are not authorized again, but admission, validation and conflicts hold for them.
-SYSTEM_USER: Final = User("system:devcluster", (MASTERS,))
+SYSTEM_USER: Final = User("system:apiserver", (MASTERS,))
 
 
 @dataclass(slots=True)
 class Call:
     """What a write needs to know beside the object.
 
-    ``warnings`` collects what is answered in ``Warning`` headers.
+    ``warnings`` collects what is answered in ``Warning`` headers. ``patching``: what is written comes of a patch,
+    so that what is wrong with it is the patch's fault.
     """
 
     user: User = SYSTEM_USER
@@ -26,6 +27,7 @@ class Call:
     decoding_errors: Sequence[str] = ()
     dry_run: bool = False
     force: bool = False
+    patching: bool = False
     warnings: list[str] = field(default_factory=list)
 
 

@@ -47,6 +47,8 @@ class Deleter:
         self._admission.admit_delete(served, obj, call)
         marked = self._marked(served, obj, options)
         if call.dry_run:
+            if not is_released(marked):
+                return marked
             return obj if kind.resource in _ANSWERED_BY_OBJECT else _success(served, obj)
         if marked is not obj:
             item = self._store.update(served.resource, marked) if not is_released(marked) else Item(marked, 0)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from adapter_devcluster.access.users import User
 from adapter_devcluster.api.call import Call, DeleteOptions
 from adapter_devcluster.api.patches import MERGE
 from adapter_devcluster.client import Change, Propagation
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class LocalClient:
-    """Calls the `Api` directly, with all rights."""
+    """Calls the `Api` directly, with all rights. Policies see ``user``."""
 
-    def __init__(self, api: Api, manager: str = "devcluster") -> None:
+    def __init__(self, api: Api, manager: str, user: User) -> None:
         self._api = api
         self._manager = manager
+        self._user = user
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
         """See `Client.get`."""
@@ -90,7 +92,7 @@ class LocalClient:
         return self._api.served(resource).type.namespaced
 
     def _call(self) -> Call:
-        return Call(manager=self._manager)
+        return Call(manager=self._manager, user=self._user)
 
 
 class _Delivery:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from adapter_devcluster.api.call import ListOptions
 from adapter_devcluster.api.registry import Served
+from adapter_devcluster.apiextensions import errors as field_errors
 from adapter_devcluster.objects import Key, Object, key, labels_of
+from adapter_devcluster.patching.failures import unexpected
 from adapter_devcluster.selectors import (
     EVERYTHING,
     FieldRequirement,
@@ -22,8 +24,17 @@ from adapter_devcluster.selectors import (
     parse_field_selector,
     parse_label_selector,
 )
-from adapter_devcluster.statuses import StatusError, bad_request, expired, not_found, status_error
+from adapter_devcluster.statuses import bad_request, expired, not_found, status_error
 from adapter_devcluster.storage import Event, Item, Store, TooOldError
+
+
+class InvalidRevisionError(ValueError):
+    """A resource version that is no number. A list and a watch answer it in different ways."""
+
+    def __init__(self, text: str) -> None:
+        detail = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        self.field_error = field_errors.invalid("resourceVersion", text, detail)
+        super().__init__(str(self.field_error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +106,37 @@ class Reader:
             items = [item for item in items if chosen.matches(item.object)]
         if token:
             items = [item for item in items if key(item.object) > token.after]
-        if not options.limit or len(items) <= options.limit:
+        # A list from any revision comes from the watch cache, which knows no pages.
+        if not options.limit or (options.resource_version == "0" and not token) or len(items) < options.limit:
             return Page(items, revision)
         page, rest = items[: options.limit], len(items) - options.limit
+        if not rest and not self._goes_on(served, chosen, revision, page):
+            return Page(items, revision)
         # With a selector the real server does not count what it has not looked at.
         counted = None if chosen.labels or chosen.fields else rest
         return Page(page, revision, _write_token(revision, key(page[-1].object)), counted)
 
-    def _revision(self, options: ListOptions) -> int:
-        if options.resource_version_match not in ("", "Exact", "NotOlderThan"):
-            raise bad_request(f'resourceVersionMatch: Unsupported value: "{options.resource_version_match}"')
-        revision = parse_revision(options.resource_version)
+    def _goes_on(self, served: Served, chosen: Selection, revision: int, page: list[Item]) -> bool:
+        """Whether objects follow a page, selected or not: a full page ends before they are looked at."""
+        last = self._items(served, chosen, revision)[-1:]
+        return bool(page) and bool(last) and key(last[0].object) > key(page[-1].object)
+
+    def check_revision(self, text: str) -> int:
+        """Read a revision that must have been reached. Raises StatusError."""
+        try:
+            revision = parse_revision(text)
+        except InvalidRevisionError as error:
+            raise unexpected(str(error)) from error
         if revision > self._store.revision:
             message = f"Too large resource version: {revision}, current: {self._store.revision}"
             cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
             raise status_error(504, "Timeout", message, causes=[cause], retry_after=1)
-        return revision if options.resource_version_match == "Exact" and revision else self._store.revision
+        return revision
+
+    def _revision(self, options: ListOptions) -> int:
+        revision, match = self.check_revision(options.resource_version), options.resource_version_match
+        exact = match == "Exact" or (options.limit and not match)
+        return revision if exact and revision else self._store.revision
 
     def _items(self, served: Served, chosen: Selection, revision: int) -> list[Item]:
         table = self._store.table(served.resource)
@@ -161,17 +187,12 @@ def select(event: Event, chosen: Selection) -> Event | None:
 
 
 def parse_revision(text: str) -> int:
-    """Read a ``resourceVersion`` parameter; "" and "0" mean any. Raises StatusError (400)."""
+    """Read a ``resourceVersion`` parameter; "" and "0" mean any. Raises InvalidRevisionError."""
     if text in ("", "0"):
         return 0
     if not text.isascii() or not text.isdecimal() or len(text) > 19:
-        raise invalid_revision(text)
+        raise InvalidRevisionError(text)
     return int(text)
-
-
-def invalid_revision(text: str) -> StatusError:
-    """400 for a resource version that is no number."""
-    return bad_request(f'invalid resource version "{text}"')
 
 
 @dataclass(frozen=True, slots=True)

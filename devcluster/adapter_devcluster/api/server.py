@@ -8,10 +8,10 @@ from typing import Any
 from adapter_devcluster.access.rbac import RbacAuthorizer
 from adapter_devcluster.access.reviews import review
 from adapter_devcluster.access.tokens import Authenticator
-from adapter_devcluster.access.users import User
+from adapter_devcluster.access.users import AUTHENTICATED, MASTERS, User
 from adapter_devcluster.api.admission import Admission
 from adapter_devcluster.api.built_in import built_in_resources
-from adapter_devcluster.api.call import Call, DeleteOptions, ListOptions
+from adapter_devcluster.api.call import SYSTEM_USER, Call, DeleteOptions, ListOptions
 from adapter_devcluster.api.custom_resources import CustomResources
 from adapter_devcluster.api.deletion import Deleter
 from adapter_devcluster.api.local_client import LocalClient
@@ -46,7 +46,7 @@ class Api:
         self.store = Store()
         self.registry = Registry()
         self.reader = Reader(self.store)
-        client = LocalClient(self)
+        client = self.client("kube-apiserver")
         self.authorizer = RbacAuthorizer(client, self._version_of(_RBAC))
         self.authenticator = Authenticator(client, tokens or {})
         self.policies = PolicyAdmission(client, self.authorizer, self._version_of(_POLICIES))
@@ -58,9 +58,12 @@ class Api:
         for served in built_in_resources():
             self.registry.add(served)
 
-    def client(self, manager: str = "devcluster") -> LocalClient:
-        """Return in-process access. ``manager`` is the owner of the fields it sets."""
-        return LocalClient(self, manager)
+    def client(self, manager: str = "kube-apiserver", user: str = "") -> LocalClient:
+        """Return in-process access, with all rights.
+
+        ``manager`` is the owner of the fields it sets; ``user`` is who policies see, the server itself by default.
+        """
+        return LocalClient(self, manager, User(user, (MASTERS, AUTHENTICATED)) if user else SYSTEM_USER)
 
     def _version_of(self, resources: Sequence[str]) -> Callable[[], int]:
         """Return what counts the changes of some resources, for what is read from them and kept."""
@@ -113,8 +116,17 @@ class Api:
             case "binding":
                 return Item(self._subresources.bind(served, namespace, name, body, call), 0)
             case "" | "status":
+                self._check_identity(served, namespace, name, body)
                 return self._writer.update(served, namespace, name, lambda _old: body, call, subresource=subresource)
         raise method_not_allowed(served.type.resource)
+
+    def _check_identity(self, served: Served, namespace: str, name: str, body: Object) -> None:
+        """Whoever replaces an object that he knows by its UID is in conflict where it is gone, and not lost."""
+        sent = body.get("metadata")
+        uid = sent.get("uid") if isinstance(sent, dict) else None
+        if uid and self.store.table(served.resource).get((namespace, name)) is None:
+            problem = f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
+            raise conflict(served.type.resource, name, problem)
 
     def patch(
         self,
@@ -128,6 +140,7 @@ class Api:
     ) -> Item:
         """Patch an object, its status or its scale, by any kind of patch."""
         check_patch_type(served, content_type)
+        call.patching = True
         if subresource not in ("", "status", "scale"):
             raise method_not_allowed(served.type.resource)
         if content_type == APPLY:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from adapter_devcluster.access.tokens import Authenticator
 from adapter_devcluster.api.call import Call, DeleteOptions
 from adapter_devcluster.api.deletion import Deleter
 from adapter_devcluster.api.registry import Registry, Served
 from adapter_devcluster.api.writes import Writer
+from adapter_devcluster.apiextensions import errors as field_errors
 from adapter_devcluster.client import Client
 from adapter_devcluster.controllers.disruption import eviction_allowed
 from adapter_devcluster.objects import Object, meta, section, timestamp
-from adapter_devcluster.statuses import bad_request, conflict, method_not_allowed, not_found
+from adapter_devcluster.statuses import bad_request, conflict, invalid, method_not_allowed, not_found
 
+_POLICIES: Final = ("Foreground", "Background", "Orphan")
 _CREATED: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
@@ -66,7 +70,7 @@ class Subresources:
         pod = self._client.get("pods", namespace, name)
         if pod is None:
             raise not_found("pods", name)
-        refusal = eviction_allowed(self._client, pod)
+        refusal = eviction_allowed(self._client, pod, dry_run=call.dry_run)
         if refusal:
             raise refusal
         self._deleter.delete(served, namespace, name, delete_options(section(body, "deleteOptions")), call)
@@ -85,13 +89,21 @@ class Subresources:
 
 
 def delete_options(body: Object) -> DeleteOptions:
-    """Read a ``DeleteOptions`` object. Raises StatusError (400)."""
+    """Read a ``DeleteOptions`` object. Raises StatusError (400, 422)."""
     grace = body.get("gracePeriodSeconds")
     if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int)):
         raise bad_request("DeleteOptions.gracePeriodSeconds must be an integer")
     policy, orphan = body.get("propagationPolicy"), body.get("orphanDependents")
-    if policy not in (None, "Background", "Foreground", "Orphan"):
-        raise bad_request(f'DeleteOptions.propagationPolicy: Unsupported value: "{policy}"')
+    problems = []
+    if policy is not None and orphan is not None:
+        detail = "orphanDependents and deletionPropagation cannot be both set"
+        problems.append(field_errors.invalid("propagationPolicy", policy, detail))
+    if policy not in (None, *_POLICIES):
+        problems.append(field_errors.not_supported("propagationPolicy", policy, (*_POLICIES, "nil")))
+    if any(one != "All" for one in body.get("dryRun") or []):
+        problems.append(field_errors.not_supported("dryRun", list(body["dryRun"]), ("All",)))
+    if problems:
+        raise invalid("meta.k8s.io", "DeleteOptions", "", problems)
     if policy is None and isinstance(orphan, bool):
         policy = "Orphan" if orphan else "Background"
     preconditions = section(body, "preconditions")

@@ -18,6 +18,7 @@ from adapter_devcluster.api.registry import Served
 from adapter_devcluster.apiextensions import Admitted, Refused
 from adapter_devcluster.apiextensions import errors as field_errors
 from adapter_devcluster.objects import Object, meta, timestamp
+from adapter_devcluster.patching.failures import unexpected
 from adapter_devcluster.patching.ownership import same_but_times, update_managers
 from adapter_devcluster.resource_types import Judge
 from adapter_devcluster.statuses import (
@@ -54,6 +55,9 @@ class Writer:
         admitted = self._judged_creation(served, namespace, body, call)
         admitted = self._admission.admit_create(served, admitted, call)
         name = str(meta(admitted)["name"])
+        version = _raw_meta(body).get("resourceVersion")
+        if isinstance(version, str) and version.isdecimal() and int(version):
+            raise unexpected("resourceVersion should not be set on objects to be created")
         if self._store.table(served.resource).get((namespace, name)) is not None:
             raise already_exists(served.type.resource, name)
         obj = _ordered(admitted, (owns or self._owned_by(served, call, ""))({}, admitted))
@@ -97,7 +101,7 @@ class Writer:
         if item is None:
             raise not_found(served.type.resource, name)
         old = served.load(item.object)
-        wanted = _identified(served, old, change(old))
+        wanted = _identified(served, old, change(old), call)
         judged = wanted if subresource in _SERVERS_WRITES else _judged_update(served, old, wanted, call, subresource)
         new = self._admission.admit_update(served, old, judged, call, subresource)
         asked = {**new, "metadata": {**meta(new), "managedFields": _raw_meta(wanted).get("managedFields")}}
@@ -156,6 +160,9 @@ def _judged_update(served: Served, old: Object, wanted: Object, call: Call, subr
         field_validation=call.field_validation,
         decoding_errors=call.decoding_errors,
     )
+    if call.patching and isinstance(outcome, Refused) and outcome.status["code"] == 400:
+        # What a patch makes unreadable is a fault of the patch.
+        raise invalid("", "", "", [field_errors.invalid("patch", field_errors.OMITTED, str(outcome.status["message"]))])
     return _accepted(outcome, call)
 
 
@@ -183,7 +190,7 @@ def _accepted(outcome: Admitted | Refused, call: Call) -> Object:
     return dict(outcome.object)
 
 
-def _identified(served: Served, old: Object, wanted: Object) -> Object:
+def _identified(served: Served, old: Object, wanted: Object, call: Call) -> Object:
     """Check that an update is about the object in the path, and of the state that its sender saw."""
     kind, raw, stored = served.type, wanted.get("metadata", {}), meta(old)
     if not isinstance(raw, dict):
@@ -193,7 +200,8 @@ def _identified(served: Served, old: Object, wanted: Object) -> Object:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({stored['name']})")
     if kind.namespaced and raw.get("namespace", "") not in ("", None, stored["namespace"]):
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    if raw.get("uid") and raw["uid"] != stored["uid"]:
+    uid = raw.get("uid") or stored["uid"]
+    if uid != stored["uid"] and not call.patching:
         problem = f"Precondition failed: UID in precondition: {raw['uid']}, UID in object meta: {stored['uid']}"
         raise conflict(kind.resource, name, problem)
     version = raw.get("resourceVersion")
@@ -206,7 +214,7 @@ def _identified(served: Served, old: Object, wanted: Object) -> Object:
             error = field_errors.invalid("metadata.resourceVersion", version, "strconv.ParseUint: invalid syntax")
             raise invalid(kind.group, kind.plural, name, [error])
         raise conflict(kind.resource, name)
-    found = {**raw, "name": name, "uid": stored["uid"], "resourceVersion": stored["resourceVersion"]}
+    found = {**raw, "name": name, "uid": uid, "resourceVersion": stored["resourceVersion"]}
     if kind.namespaced:
         found["namespace"] = stored["namespace"]
     return {**wanted, "metadata": found}

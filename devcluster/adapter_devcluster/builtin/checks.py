@@ -9,7 +9,7 @@ from typing import Any, Final
 from adapter_devcluster.apiextensions import FieldError, names
 from adapter_devcluster.apiextensions.errors import child, forbidden, index, invalid, not_supported, required
 from adapter_devcluster.objects import Object
-from adapter_devcluster.selectors import SelectorError, label_selector
+from adapter_devcluster.selectors import label_selector
 
 NON_NEGATIVE: Final = "must be greater than or equal to 0"
 IMMUTABLE: Final = "field is immutable"
@@ -105,11 +105,8 @@ def check_label_selector(selector: Mapping[str, Any] | None, path: str) -> Itera
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether a ``LabelSelector`` selects labels; one that is wrong counts as if it did."""
-    try:
-        return label_selector(selector).matches(labels)
-    except (SelectorError, KeyError):
-        return True
+    """Whether a ``LabelSelector``, in which nothing is wrong, selects labels."""
+    return label_selector(selector).matches(labels)
 
 
 def is_empty_selector(selector: Mapping[str, Any]) -> bool:

@@ -87,7 +87,7 @@ class Struct:
             omit = not (by_value or field in pointers or referenced(found))
             self._fields[field] = _Field(_decoder(found), omit)
             if by_value and (field, referenced(found)) != _SELECTOR:
-                self._shown.append((field, _zero(found)))
+                self._shown.append((field, _null if field in pointers else _zero(found)))
 
     def __call__(self, value: Any, unknown: list[str]) -> Object:  # noqa: ANN401 - any JSON value
         """Decode a value. Raises DecodeError."""
@@ -150,6 +150,10 @@ def _zero(schema: Mapping[str, Any]) -> Callable[[], Any]:
     if name is None:
         empty = {"string": "", "integer": 0, "boolean": False}.get(_type_of(schema))
     return lambda: empty
+
+
+def _null() -> None:
+    """A pointer to nothing."""
 
 
 def _type_of(schema: Mapping[str, Any]) -> str:

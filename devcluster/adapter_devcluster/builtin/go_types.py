@@ -16,13 +16,13 @@ _Fields: TypeAlias = Mapping[str, Mapping[str, str]]
 _POINTERS: Final[_Fields] = {
     "io.k8s.api.admissionregistration.v1": {
         "MatchResources": "matchPolicy",
-        "MutatingWebhook": "failurePolicy matchPolicy timeoutSeconds reinvocationPolicy",
+        "MutatingWebhook": "failurePolicy matchPolicy timeoutSeconds reinvocationPolicy sideEffects",
         "NamedRuleWithOperations": "scope",
         "ParamRef": "parameterNotFoundAction",
         "RuleWithOperations": "scope",
         "ServiceReference": "path port",
         "ValidatingAdmissionPolicySpec": "failurePolicy",
-        "ValidatingWebhook": "failurePolicy matchPolicy timeoutSeconds",
+        "ValidatingWebhook": "failurePolicy matchPolicy timeoutSeconds sideEffects",
         "Validation": "reason",
         "WebhookClientConfig": "url",
     },
@@ -72,6 +72,7 @@ _POINTERS: Final[_Fields] = {
         "EndpointAddress": "nodeName",
         "EndpointPort": "appProtocol",
         "EphemeralContainer": "restartPolicy",
+        "GRPCAction": "service",
         "HostPathVolumeSource": "type",
         "KeyToPath": "mode",
         "Lifecycle": "stopSignal",
@@ -109,7 +110,8 @@ _POINTERS: Final[_Fields] = {
         ),
         "Toleration": "tolerationSeconds",
         "TopologySpreadConstraint": "minDomains nodeAffinityPolicy nodeTaintsPolicy",
-        "TypedObjectReference": "namespace",
+        "TypedLocalObjectReference": "apiGroup",
+        "TypedObjectReference": "apiGroup namespace",
         "VolumeMount": "recursiveReadOnly mountPropagation",
         "VolumeMountStatus": "recursiveReadOnly",
     },
@@ -119,7 +121,8 @@ _POINTERS: Final[_Fields] = {
         "EndpointPort": "name protocol port appProtocol",
     },
     "io.k8s.api.networking.v1": {
-        "IngressClassParametersReference": "apiGroup namespace",
+        "HTTPIngressPath": "pathType",
+        "IngressClassParametersReference": "apiGroup namespace scope",
         "IngressPortStatus": "error",
         "IngressSpec": "ingressClassName",
         "NetworkPolicyPort": "protocol endPort",
@@ -245,7 +248,7 @@ _OMITTED: Final[_Fields] = {
 
 @cache
 def pointers(definition: str) -> frozenset[str]:
-    """Return the scalar fields of a type that are pointers: 0, "" and false are kept in them."""
+    """Return the scalar fields of a type that are pointers: 0, "" and false are kept in them, and null is not these."""
     return _fields(_POINTERS, definition)
 
 

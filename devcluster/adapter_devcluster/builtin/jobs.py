@@ -73,8 +73,9 @@ def _check_job(job: Object) -> Iterator[FieldError]:
     if selector is None:
         yield required("spec.selector")
     else:
-        yield from checks.check_label_selector(selector, "spec.selector")
-        if not checks.selects(selector, labels):
+        problems = list(checks.check_label_selector(selector, "spec.selector"))
+        yield from problems
+        if not problems and not checks.selects(selector, labels):
             yield invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     name, completions = str(meta(job).get("name") or ""), spec.get("completions")
     if spec["completionMode"] == "Indexed" and completions:
@@ -89,8 +90,6 @@ def _check_generated(job: Object) -> Iterator[FieldError]:
     spec, found = job["spec"], meta(job)
     if spec["manualSelector"] is True or spec.get("selector") is None:
         return
-    if not found.get("uid"):
-        yield required("metadata.uid")
     labels = labels_of(spec["template"])
     expected = {}
     for prefix in (_PREFIX, ""):
@@ -101,8 +100,10 @@ def _check_generated(job: Object) -> Iterator[FieldError]:
                 yield required(path, f"must be '{value}'")
             elif labels[f"{prefix}{name}"] != value:
                 yield invalid(path, labels, f"must be '{value}'")
-    if not checks.selects(spec["selector"], expected):
-        yield invalid("spec.selector", spec["selector"], "`selector` not auto-generated")
+    selector = spec["selector"]
+    readable = not any(checks.check_label_selector(selector, "spec.selector"))
+    if readable and not checks.selects(selector, expected):
+        yield invalid("spec.selector", selector, "`selector` not auto-generated")
 
 
 def _check_job_update(new: Object, old: Object) -> Iterator[FieldError]:

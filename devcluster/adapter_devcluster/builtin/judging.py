@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapter_devcluster.apiextensions import Admitted, FieldError, FieldValidation, Refused
-from adapter_devcluster.apiextensions.errors import bad_request_status, invalid_status
+from adapter_devcluster.apiextensions.errors import bad_request_status, invalid, invalid_status
 from adapter_devcluster.apiextensions.go_text import kind as json_kind
 from adapter_devcluster.apiextensions.object_meta import check_meta, check_meta_update
 from adapter_devcluster.builtin.decoding import DecodeError, Struct, struct
@@ -19,6 +19,9 @@ from adapter_devcluster.builtin.strategy import Strategy
 from adapter_devcluster.objects import Object, copy, meta
 from adapter_devcluster.resource_types import ResourceType
 
+_STANDARD_FINALIZERS: Final = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+# These groups check metadata as custom resources do, which may have finalizers of any name.
+_ANY_FINALIZERS: Final = frozenset({"admissionregistration.k8s.io", "apiextensions.k8s.io"})
 # Of what a client sends on creation, the server drops these.
 _SERVERS_OWN: Final = frozenset({"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"})
 
@@ -69,6 +72,7 @@ class BuiltinJudge:
         strategy.prepare_create(new)
         scoped = None if namespace is None and self._type.namespaced else self._type.namespaced
         errors = list(check_meta(found, "metadata", namespaced=scoped, check_name=strategy.check_name))
+        errors += self._check_finalizers(found)
         errors += strategy.check(new)
         return self._answer(decoded, errors)
 
@@ -111,6 +115,7 @@ class BuiltinJudge:
         strategy, found = self._strategy, meta(new)
         name = strategy.check_name
         metadata = list(check_meta(found, "metadata", namespaced=self._type.namespaced, check_name=name))
+        metadata += self._check_finalizers(found)
         content = list(strategy.check(new)) if strategy.update.content else []
         return [
             *self._changes(new, old),
@@ -119,15 +124,23 @@ class BuiltinJudge:
             *strategy.check_update(new, old),
         ]
 
+    def _check_finalizers(self, found: Object) -> list[FieldError]:
+        """Finalizers are qualified names, or Kubernetes' own (``pkg/apis/core/validation``)."""
+        if self._type.group in _ANY_FINALIZERS:
+            return []
+        detail = "name is neither a standard finalizer name nor is it fully qualified"
+        return [
+            invalid(f"metadata.finalizers[{position}]", name, detail)
+            for position, name in enumerate(found.get("finalizers") or [])
+            if "/" not in name and name not in _STANDARD_FINALIZERS
+        ]
+
     def _changes(self, new: Object, old: Object) -> list[FieldError]:
         return list(check_meta_update(meta(new), meta(old), "metadata")) * self._strategy.update.changes
 
     def _decoder(self) -> Struct:
         if self._struct is None:
-            name = definition_of(self._type.api_version, self._type.kind)
-            if name is None:
-                raise KeyError(f"{self._type.api_version} {self._type.kind} has no definition")
-            self._struct = struct(name)
+            self._struct = struct(str(definition_of(self._type.api_version, self._type.kind)))
         return self._struct
 
     def _decode(self, obj: Object, validation: FieldValidation, decoding_errors: Sequence[str]) -> _Decoded:
@@ -191,11 +204,7 @@ class BuiltinJudge:
 
     def _take_status(self, wanted: Object, old: Object) -> None:
         """Keep everything of the stored object but its status, and metadata where the strategy lets it change."""
-        for name in (old.keys() | wanted.keys()) - {"metadata", "status"}:
-            if name in old:
-                wanted[name] = copy(old[name])
-            else:
-                del wanted[name]
+        wanted |= {name: copy(value) for name, value in old.items() if name not in ("metadata", "status")}
         for name in self._strategy.status_keeps:
             if name in meta(old):
                 meta(wanted)[name] = copy(meta(old)[name])

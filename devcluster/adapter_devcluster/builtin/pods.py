@@ -69,9 +69,7 @@ def _prepare_update(new: Object, old: Object) -> None:
     spec, stored = new["spec"], old["spec"]
     if not is_deleting(old):
         add_tolerations(spec)
-    for name in ("priority", "preemptionPolicy"):
-        if name in stored:
-            spec.setdefault(name, stored[name])
+    new["spec"] = {name: stored[name] for name in ("priority", "preemptionPolicy") if name in stored} | spec
 
 
 def _check_update(new: Object, old: Object) -> Iterator[FieldError]:

@@ -6,7 +6,7 @@ sent in another form therefore equals no later form of itself, and every update 
 (seen on 1.36).
 
 An object from JSON no longer knows its bytes. `with_sent_data` keeps them in it, as a dict that also has
-``raw``; a plain dict stands for data in Go's form, and so does a copy. The judge keeps what it was given.
+``raw``; a plain dict stands for data in Go's form, and so does what comes from the store again.
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ def _skip(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _bytes_of(obj: Object) -> bytes:
-    data = obj.get("data")
+def _bytes_of(data: object) -> bytes:
     return data.raw if isinstance(data, SentData) else canonical_data(data)
 
 
@@ -86,8 +85,11 @@ def _check(obj: Object) -> Iterator[FieldError]:
 
 
 def _check_update(new: Object, old: Object) -> Iterator[FieldError]:
-    if _bytes_of(new) != _bytes_of(old):
-        yield invalid("data", new.get("data"), checks.IMMUTABLE)
+    data, stored = new.get("data"), old.get("data")
+    # The very object that is stored was read and written back, so it is in Go's form now.
+    sent = canonical_data(data) if data is stored else _bytes_of(data)
+    if sent != _bytes_of(stored):
+        yield invalid("data", data, checks.IMMUTABLE)
 
 
 CONTROLLER_REVISIONS: Final = Strategy(check=_check, check_update=_check_update)

@@ -101,8 +101,6 @@ def _check_scaling_rules(rules: Object, path: str) -> Iterator[FieldError]:
             child(path, "stabilizationWindowSeconds"), window, f"must be less than or equal to {_LONGEST_WINDOW}"
         )
     yield from checks.one_of_if_set(rules, path, "selectPolicy", _SELECT)
-    if not rules.get("policies"):
-        yield required(child(path, "policies"), "must specify at least one Policy")
     for at, policy in checks.items_of(rules, "policies", path):
         if policy.get("type") not in ("Percent", "Pods"):
             yield not_supported(child(at, "type"), policy.get("type") or "", ("Percent", "Pods"))

@@ -28,17 +28,20 @@ _SET_FIELDS: Final = (
 def _check_workload(spec: Object, *, selector_of: str) -> Iterator[FieldError]:
     """Check what all of them have: numbers, selector, template."""
     yield from checks.non_negative(spec, "spec", "replicas", "minReadySeconds", "revisionHistoryLimit")
-    selector = spec.get("selector")
+    selector, template = spec.get("selector"), spec["template"]
+    problems = list(checks.check_label_selector(selector, "spec.selector"))
+    yield from problems
     if selector is None:
         yield required("spec.selector")
-    else:
-        yield from checks.check_label_selector(selector, "spec.selector")
-        if checks.is_empty_selector(selector):
-            yield invalid("spec.selector", selector, f"empty selector is invalid for {selector_of}")
-    template = spec["template"]
-    labels = labels_of(template)
-    if selector and not checks.is_empty_selector(selector) and not checks.selects(selector, labels):
-        yield invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+    elif checks.is_empty_selector(selector):
+        yield invalid("spec.selector", selector, f"empty selector is invalid for {selector_of}")
+    elif problems:
+        # What can't be read selects nothing, and the template is not looked at.
+        yield invalid("spec.selector", selector, "invalid label selector")
+        return
+    elif not checks.selects(selector, labels_of(template)):
+        detail = "`selector` does not match template `labels`"
+        yield invalid("spec.template.metadata.labels", labels_of(template), detail)
     yield from check_template(template, "spec.template")
     policy, kind = template["spec"]["restartPolicy"], "ReplicaSet" if selector_of == "deployment" else selector_of
     if policy != "Always":
@@ -60,7 +63,7 @@ def _check_counts(*fields: str) -> Callable[[Object, Object], Iterator[FieldErro
         replicas = status.get("replicas") or 0
         for name in fields:
             if (status.get(name) or 0) > replicas:
-                yield invalid(child("status", name), status[name], "cannot be greater than status.replicas")
+                yield invalid(child("status", name), status.get(name) or 0, "cannot be greater than status.replicas")
         available, ready = status.get("availableReplicas") or 0, status.get("readyReplicas") or 0
         if available > ready:
             yield invalid("status.availableReplicas", available, "cannot be greater than readyReplicas")

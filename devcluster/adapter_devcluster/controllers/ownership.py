@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from adapter_devcluster.client import Client
+from adapter_devcluster.client import Change, Client
 from adapter_devcluster.objects import (
+    Key,
     Object,
     controller_of,
     is_deleting,
@@ -17,9 +18,10 @@ from adapter_devcluster.objects import (
     labels_of,
     meta,
     owner_references,
+    section,
     uid,
 )
-from adapter_devcluster.selectors import Selector
+from adapter_devcluster.selectors import Selector, label_selector
 from adapter_devcluster.statuses import StatusError
 
 Claim = Literal["keep", "adopt", "release", "ignore"]
@@ -75,6 +77,18 @@ def claim(
 def _set_owners(client: Client, resource: str, obj: Object, references: list[Object]) -> Object:
     metadata = {"uid": uid(obj), "ownerReferences": references or None}
     return client.patch(resource, *key(obj), {"metadata": metadata})
+
+
+def possible_owners(client: Client, resource: str, change: Change) -> list[Key]:
+    """Return which objects of ``resource`` select a changed object that nobody controls, and so may adopt it."""
+    orphan = change.object
+    if change.type == "DELETED" or is_deleting(orphan) or controller_of(orphan) is not None:
+        return []
+    return [
+        key(owner)
+        for owner in client.list(resource, key(orphan)[0])
+        if label_selector(section(owner, "spec").get("selector")).matches(labels_of(orphan))
+    ]
 
 
 def namespace_is_terminating(error: StatusError) -> bool:

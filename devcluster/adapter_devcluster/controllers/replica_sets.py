@@ -15,7 +15,12 @@ from typing import Any, Final
 from adapter_devcluster.client import Change, Client
 from adapter_devcluster.controllers import pod_state
 from adapter_devcluster.controllers.base import Controller
-from adapter_devcluster.controllers.ownership import claim, controller_reference, namespace_is_terminating
+from adapter_devcluster.controllers.ownership import (
+    claim,
+    controller_reference,
+    namespace_is_terminating,
+    possible_owners,
+)
 from adapter_devcluster.objects import (
     Key,
     Object,
@@ -53,13 +58,8 @@ class ReplicaSetController(Controller):
         self.watch("pods", self._offer_orphan)
 
     def _offer_orphan(self, change: Change) -> None:
-        """Have the ReplicaSets that select an uncontrolled pod look at it."""
-        pod = change.object
-        if change.type == "DELETED" or is_deleting(pod) or controller_of(pod) is not None:
-            return
-        for replica_set in self.client.list(REPLICA_SETS, key(pod)[0]):
-            if label_selector(section(replica_set, "spec").get("selector")).matches(labels_of(pod)):
-                self.enqueue(key(replica_set))
+        for item in possible_owners(self.client, REPLICA_SETS, change):
+            self.enqueue(item)
 
     def sync(self, item: Key) -> None:
         """Bring the number of pods to what the spec says, then write the status."""

@@ -6,6 +6,7 @@ Source: ``pkg/controller/serviceaccount/serviceaccounts_controller.go`` and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from adapter_devcluster.client import Change, Client
@@ -17,12 +18,16 @@ ROOT_CA_CONFIG_MAP: Final = "kube-root-ca.crt"
 
 
 class _NamespaceContent(Controller):
-    """Keeps one object in each namespace that is not being deleted. Its keys are namespaces."""
+    """Keeps one object in each namespace that is not being deleted. Its keys are namespaces.
 
-    def __init__(self, client: Client, resource: str, name: str) -> None:
+    ``wanted`` tells what the object should be, given what it is.
+    """
+
+    def __init__(self, client: Client, resource: str, name: str, wanted: Callable[[Object | None], Object]) -> None:
         super().__init__(client)
         self._resource = resource
         self._name = name
+        self._wanted = wanted
 
     def start(self) -> None:
         """Begin to watch."""
@@ -35,15 +40,11 @@ class _NamespaceContent(Controller):
         if namespace is None or is_deleting(namespace):
             return
         found = self.client.get(self._resource, item[1], self._name)
-        wanted = self.wanted(found)
+        wanted = self._wanted(found)
         if found is None:
             self.client.create(self._resource, {**wanted, "metadata": {"name": self._name, "namespace": item[1]}})
         elif wanted != found:
             self.client.update(self._resource, wanted)
-
-    def wanted(self, found: Object | None) -> Object:
-        """Return what the object should be, given what it is."""
-        raise NotImplementedError
 
     def _content_changed(self, change: Change) -> None:
         namespace, name = key(change.object)
@@ -55,9 +56,10 @@ class ServiceAccountController(_NamespaceContent):
     """Sees to it that each namespace has a service account ``default``."""
 
     def __init__(self, client: Client) -> None:
-        super().__init__(client, "serviceaccounts", DEFAULT_SERVICE_ACCOUNT)
+        super().__init__(client, "serviceaccounts", DEFAULT_SERVICE_ACCOUNT, self._account)
 
-    def wanted(self, found: Object | None) -> Object:
+    @staticmethod
+    def _account(found: Object | None) -> Object:
         """Return the account; one that is there stays as it is."""
         return found or {"apiVersion": "v1", "kind": "ServiceAccount"}
 
@@ -66,7 +68,7 @@ class RootCaController(_NamespaceContent):
     """Publishes the CA (PEM text) by which pods know the API server; nothing where there is none."""
 
     def __init__(self, client: Client, ca: str) -> None:
-        super().__init__(client, "configmaps", ROOT_CA_CONFIG_MAP)
+        super().__init__(client, "configmaps", ROOT_CA_CONFIG_MAP, self._config_map)
         self._ca = ca
 
     def start(self) -> None:
@@ -74,7 +76,7 @@ class RootCaController(_NamespaceContent):
         if self._ca:
             super().start()
 
-    def wanted(self, found: Object | None) -> Object:
+    def _config_map(self, found: Object | None) -> Object:
         """Return the config map; whatever else was put into it goes."""
         data = {"ca.crt": self._ca}
         if found is not None and section(found, "data") == data:

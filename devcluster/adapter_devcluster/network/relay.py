@@ -37,8 +37,10 @@ class Side(asyncio.Protocol):
         return self.peer.transport if self.peer is not None else None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, and be there for the peer: this side may have something to say at once."""
         self.transport = cast("asyncio.Transport", transport)
+        if self.peer is not None:
+            self.peer.peer = self
 
     def data_received(self, data: bytes) -> None:
         """Pass on."""
@@ -97,7 +99,7 @@ class Accepted(Side):
 
     async def _join(self, client: str) -> None:
         try:
-            self.peer = await self._connect(self, client)
+            await self._connect(self, client)
         except OSError:
             # As if nothing listened: the client sees a reset.
             self._abort()
@@ -124,8 +126,8 @@ class Accepted(Side):
         super().connection_lost(exc)
 
 
-# Makes the other side for a client's address, or raises OSError.
-Connect: TypeAlias = Callable[[Accepted, str], Awaitable[Side]]
+# Connects a `Side` with that peer, for a client's address. Raises OSError.
+Connect: TypeAlias = Callable[[Accepted, str], Awaitable[object]]
 
 
 class Relays:

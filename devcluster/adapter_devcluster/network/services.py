@@ -148,10 +148,8 @@ class ServiceNetwork:
         return found
 
     def _listen(self, item: Key, address: tuple[str, int], port: _Port) -> None:
-        async def connect(accepted: Accepted, client: str) -> Side:
-            host, number = port.choose(client)
-            loop = asyncio.get_running_loop()
-            return (await loop.create_connection(lambda: Side(accepted), host, number))[1]
+        async def connect(accepted: Accepted, client: str) -> None:
+            await asyncio.get_running_loop().create_connection(lambda: Side(accepted), *port.choose(client))
 
         try:
             port.listener = Listener(address, connect, self._relays)
@@ -162,12 +160,11 @@ class ServiceNetwork:
 
     def _report(self, item: Key, address: tuple[str, int], problem: str) -> None:
         """Say once why a port is not listened on, and try again later."""
-        service = self._services.get(item)
-        if service is not None and self._reported.get(address) != problem:
+        if self._reported.get(address) != problem:
             self._reported[address] = problem
             message = f"{address[0]}:{address[1]} can't be listened on: {problem}"
             logger.warning("service %s/%s: %s", *item, message)
-            self._recorder.event(service, "Warning", "ListenFailed", message)
+            self._recorder.event(self._services[item], "Warning", "ListenFailed", message)
         if item not in self._retries:
             self._retries[item] = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._again, item)
 

@@ -17,8 +17,12 @@ class Broadcast:
             self._next.set_result(None)
         self._next = None
 
-    async def wait(self) -> None:
-        """Wait for the next change."""
+    def next(self) -> asyncio.Future[None]:
+        """Return what is done at the next change; others wait for it too, so it must not be cancelled."""
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._next)
+        return self._next
+
+    async def wait(self) -> None:
+        """Wait for the next change."""
+        await asyncio.shield(self.next())

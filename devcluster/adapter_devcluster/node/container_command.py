@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from adapter_devcluster.node.container_process import Command, StartError
+from adapter_devcluster.node.container_process import Command, Isolation, StartError
 from adapter_devcluster.node.environment import command_line, container_environment, inherited
 from adapter_devcluster.node.images import ImageCommand
 from adapter_devcluster.node.mount_plan import Mount, MountError, Translation, plan_mounts
@@ -17,7 +18,9 @@ from adapter_devcluster.node.volumes.container_mounts import volume_mounts
 from adapter_devcluster.node.volumes.projection import VolumeError
 from adapter_devcluster.objects import Object
 
-_TERMINATION_PATH = "/dev/termination-log"
+_TERMINATION_PATH: Final = "/dev/termination-log"
+# Where a container with a file tree of its own has its home.
+_HOME: Final = "/home/container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class ContainerFiles:
 
     def make(self) -> None:
         """Make the folders and an empty termination message."""
-        for name in ("root", "home", "tmp"):
+        for name in ("root", "home/tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.termination.touch()
 
@@ -51,8 +54,7 @@ def build_command(context: PodContext, container: Object, image: ImageCommand, f
     """Work out what to start. Raises ConfigError for a missing config map, secret or key, else StartError."""
     base = {
         **inherited(image.env),
-        "HOME": str(files.folder / "home"),
-        **_temporary(container, files),
+        **_own_folders(container, files, context.node.isolation),
         **context.node_environment(container["name"]),
     }
     facts = context.node
@@ -77,7 +79,9 @@ def _with_mounts(
     isolation = context.node.isolation
     mounts = volume_mounts(container, context.volumes.sources, env, follow_links=isolation != "off")
     mounts.append(Mount(str(container.get("terminationMessagePath") or _TERMINATION_PATH), files.termination))
-    working_dir = str(container.get("workingDir") or image.working_dir or files.folder / "home")
+    if isolation != "off":
+        mounts.append(Mount(_HOME, files.folder / "home"))
+    working_dir = str(container.get("workingDir") or image.working_dir or env["HOME"])
     if not Path(working_dir).is_dir() and not any(Path(working_dir).is_relative_to(one.target) for one in mounts):
         # A runtime makes the directory in the container's own file tree.
         (files.folder / "work").mkdir(exist_ok=True)
@@ -100,8 +104,10 @@ def _with_mounts(
     )
 
 
-def _temporary(container: Object, files: ContainerFiles) -> dict[str, str]:
-    """Give a container its own TMPDIR, unless it mounts something at /tmp: then that is meant to be used."""
-    if any(str(one["mountPath"]).rstrip("/") == "/tmp" for one in container.get("volumeMounts") or []):  # noqa: S108
-        return {}
-    return {"TMPDIR": str(files.folder / "tmp")}
+def _own_folders(container: Object, files: ContainerFiles, isolation: Isolation) -> dict[str, str]:
+    """Give a container its own HOME and TMPDIR; not the latter if it mounts something at /tmp, to be used so."""
+    home = _HOME if isolation != "off" else str(files.folder / "home")
+    mounts = container.get("volumeMounts") or []
+    if any(str(one["mountPath"]).rstrip("/") == "/tmp" for one in mounts):  # noqa: S108
+        return {"HOME": home}
+    return {"HOME": home, "TMPDIR": f"{home}/tmp"}

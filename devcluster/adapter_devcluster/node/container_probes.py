@@ -22,7 +22,7 @@ class ContainerProbes:
     on_change: Callable[[], None]
     on_dead: Callable[[Kind], None]
     on_failure: Callable[[str], None]
-    _tasks: dict[Kind, asyncio.Task[None]] = field(default_factory=dict)
+    tasks: dict[Kind, asyncio.Task[None]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Start to probe."""
@@ -33,8 +33,8 @@ class ContainerProbes:
         """Stop startup and liveness probes, and readiness probes too if asked."""
         kinds: tuple[Kind, ...] = ("Startup", "Liveness", "Readiness") if readiness else ("Startup", "Liveness")
         for kind in kinds:
-            if task := self._tasks.pop(kind, None):
-                task.cancel()
+            if kind in self.tasks:
+                self.tasks[kind].cancel()
 
     def _begin_others(self) -> None:
         self._start("Liveness", self._on_liveness)
@@ -45,7 +45,7 @@ class ContainerProbes:
         if not probe:
             return False
         prober = Prober(kind, probe, self.target, on_result, self.on_failure)
-        self._tasks[kind] = asyncio.get_running_loop().create_task(prober.run(), name=f"{kind} probe")
+        self.tasks[kind] = asyncio.get_running_loop().create_task(prober.run(), name=f"{kind} probe")
         return True
 
     def _on_startup(self, good: bool) -> None:

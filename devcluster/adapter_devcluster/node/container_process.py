@@ -80,6 +80,7 @@ class ContainerProcess:
         finally:
             if not process.exited.done():
                 process.kill()
+                await asyncio.wait([process.exited])
 
     async def _wait(self, output: asyncio.Future[None]) -> int:
         code = await self._child.exited

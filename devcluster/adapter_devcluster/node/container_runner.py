@@ -178,6 +178,7 @@ class ContainerRunner:
             code = await asyncio.shield(process.exited)
         finally:
             self._end_probes(readiness=True)
+            await self._finish_tasks()
             self._close_log()
         policy = str(self._spec.get("terminationMessagePolicy"))
         message = termination_message(files.termination, files.log, policy, code)
@@ -212,6 +213,12 @@ class ContainerRunner:
         if self.state.started:
             self.initialized.set()
         self._context.publish()
+
+    async def _finish_tasks(self) -> None:
+        """Wait for probes, whose commands end with the container, and for what ended it."""
+        tasks = [*self._restarts, *(self._probes.tasks.values() if self._probes is not None else ())]
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _end_probes(self, *, readiness: bool) -> None:
         if self._probes is not None:
@@ -265,6 +272,7 @@ async def _first_of(process: ContainerProcess, *works: Coroutine[Any, Any, None]
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.wait(tasks)
     for task in tasks:
         if task in done:
             task.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 from typing import Final
 
 import aiohttp
@@ -67,7 +68,7 @@ async def http_get(action: Object, url: URL, seconds: float) -> str:
         waited = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
         raise CheckError(f'Get "{url}": {waited}') from None
     except aiohttp.ClientConnectorError as error:
-        reason = (error.os_error.strerror or str(error.os_error)).lower()
+        reason = _reason(error.os_error)
         raise CheckError(f'Get "{url}": dial tcp {url.host}:{url.port}: connect: {reason}') from None
     except aiohttp.ClientError as error:
         raise CheckError(f'Get "{url}": {error}') from None
@@ -76,17 +77,22 @@ async def http_get(action: Object, url: URL, seconds: float) -> str:
 
 async def tcp_connect(host: str, port: int, seconds: float) -> None:
     """Open a connection and close it. Raises CheckError."""
+    host = _loopback(host)
     try:
         async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(_loopback(host), port)
+            _, writer = await asyncio.open_connection(host, port)
     except TimeoutError:
         raise CheckError(f"dial tcp {host}:{port}: i/o timeout") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CheckError(f"dial tcp {host}:{port}: connect: {reason}") from None
+        raise CheckError(f"dial tcp {host}:{port}: connect: {_reason(error)}") from None
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
+
+
+def _reason(error: OSError) -> str:
+    # asyncio has its own words for a refused connection.
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
 
 
 def _loopback(host: str) -> str:

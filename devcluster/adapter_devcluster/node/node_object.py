@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import platform
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,9 @@ from adapter_devcluster.client import Client
 from adapter_devcluster.node.config import NodeConfig
 from adapter_devcluster.node.devices import GPU
 from adapter_devcluster.objects import Object, labels_of, meta, micro_timestamp, timestamp
+from adapter_devcluster.statuses import StatusError
+
+logger = logging.getLogger(__name__)
 
 _LEASES: Final = "leases.coordination.k8s.io"
 _LEASE_NAMESPACE: Final = "kube-node-lease"
@@ -100,21 +104,25 @@ def _boot_id() -> str:
 
 
 async def keep_lease(client: Client, name: str) -> None:
-    """Create the node's Lease and renew it until cancelled. Raises StatusError."""
+    """Create the node's Lease and renew it until cancelled."""
+    while True:
+        try:
+            _renew_lease(client, name)
+        except StatusError as error:
+            # The next renewal comes long before the lease ends.
+            logger.warning("the lease of node %s was not renewed: %s", name, error)
+        await asyncio.sleep(_RENEW_SECONDS)
+
+
+def _renew_lease(client: Client, name: str) -> None:
     if client.get("namespaces", "", _LEASE_NAMESPACE) is None:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _LEASE_NAMESPACE}}
         client.create("namespaces", namespace)
-    while True:
-        found = client.get(_LEASES, _LEASE_NAMESPACE, name)
-        lease: Object = found or {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"namespace": _LEASE_NAMESPACE, "name": name},
-        }
-        spec = {"holderIdentity": name, "leaseDurationSeconds": _LEASE_SECONDS, "renewTime": micro_timestamp()}
-        renewed = {**lease, "spec": spec}
-        if found is None:
-            client.create(_LEASES, renewed)
-        else:
-            client.update(_LEASES, renewed)
-        await asyncio.sleep(_RENEW_SECONDS)
+    found = client.get(_LEASES, _LEASE_NAMESPACE, name)
+    lease: Object = found or {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"namespace": _LEASE_NAMESPACE, "name": name},
+    }
+    spec = {"holderIdentity": name, "leaseDurationSeconds": _LEASE_SECONDS, "renewTime": micro_timestamp()}
+    (client.update if found else client.create)(_LEASES, {**lease, "spec": spec})

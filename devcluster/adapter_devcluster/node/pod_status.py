@@ -62,6 +62,9 @@ def pod_status(pod: Object, states: Sequence[ContainerState], facts: PodFacts, n
     phase = pod_phase(pod["spec"], states, ended=facts.ended)
     if facts.ended and facts.phase:
         phase = facts.phase
+    elif phase in TERMINAL and not facts.ended:
+        # A pod whose processes may still run, sidecars included, holds what it has.
+        phase = str(before.get("phase") or "Pending")
     # A phase that others ended the pod with stays.
     phase = before["phase"] if before.get("phase") in TERMINAL else phase
     status = {
@@ -120,7 +123,8 @@ def _initialized(states: Sequence[ContainerState], phase: str) -> Object:
         return {"status": "True", "reason": "PodCompleted"}
     if any(one.kind == "main" and (one.container_id or one.last_state) for one in states):
         return {"status": "True"}
-    open_ones = [one.name for one in states if not (one.kind == "main" or one.started or one.exit_code == 0)]
+    done = {"init": lambda one: one.exit_code == 0, "sidecar": lambda one: one.started, "main": lambda _: True}
+    open_ones = [one.name for one in states if not done[one.kind](one)]
     if not open_ones:
         return {"status": "True"}
     message = f"containers with incomplete status: [{' '.join(open_ones)}]"

@@ -44,7 +44,7 @@ from adapter_devcluster.statuses import StatusError
 
 logger = logging.getLogger(__name__)
 
-_MOUNT_RETRY_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 5.0
 _TOKEN_RETRY_SECONDS: Final = 1.0
 _TOO_LATE: Final = "Pod was active on the node longer than the specified deadline"
 
@@ -234,7 +234,7 @@ class PodWorker:
         running = asyncio.get_running_loop().create_task(self._run_containers(), name=f"pod {key(self._pod)}")
         try:
             while self._ending is None and not running.done():
-                await self._first_change(running)
+                await asyncio.wait([running, self._changed.next()], return_when=asyncio.FIRST_COMPLETED)
         finally:
             running.cancel()
             await asyncio.wait([running])
@@ -245,13 +245,6 @@ class PodWorker:
             running.result()
         self._finish(self._ending)
 
-    async def _first_change(self, running: asyncio.Task[None]) -> None:
-        change = asyncio.get_running_loop().create_task(self._changed.wait())
-        try:
-            await asyncio.wait([running, change], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            change.cancel()
-
     async def _run_containers(self) -> None:
         await self._prepare_volumes()
         while True:
@@ -260,7 +253,7 @@ class PodWorker:
                 break
             except AddressError as error:
                 self.event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
-            await asyncio.sleep(_MOUNT_RETRY_SECONDS)
+            await asyncio.sleep(_RETRY_SECONDS)
         self._facts.address = self.address
         self.publish()
         await self._containers.run()
@@ -276,7 +269,7 @@ class PodWorker:
             except VolumeError as error:
                 self.event("Warning", "FailedMount", str(error))
             try:
-                async with asyncio.timeout(_MOUNT_RETRY_SECONDS):
+                async with asyncio.timeout(_RETRY_SECONDS):
                     await self.config_change()
             except TimeoutError:
                 continue  # what is missing may be a folder of this machine
@@ -366,8 +359,8 @@ class PodWorker:
 
     def _completed(self, pod: Object) -> Object:
         """Return a pod with its service account's token among the volumes."""
-        account = str(section(pod, "spec").get("serviceAccountName") or "")
-        found = self._host.client.get("serviceaccounts", key(pod)[0], account) if account else None
+        account = str(section(pod, "spec").get("serviceAccountName") or "default")
+        found = self._host.client.get("serviceaccounts", key(pod)[0], account)
         return with_service_account(pod, found, self._host.volumes.api_ca)
 
     @staticmethod

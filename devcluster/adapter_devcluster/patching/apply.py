@@ -77,8 +77,8 @@ def apply(
     if owned := strip(fields):
         time = now if live is None or not same(merged, base) else (last or {}).get("time", "")
         others.append(filled(entry, owned, time))
-    result: Object = copy(merged)
-    result.setdefault("metadata", {}).pop("managedFields", None)
+    named = {name: value for name, value in meta(merged).items() if name != "managedFields"}
+    result: Object = copy({**merged, "metadata": named})
     if others:
         result["metadata"]["managedFields"] = ordered(others)
     return result

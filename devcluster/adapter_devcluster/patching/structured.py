@@ -116,13 +116,10 @@ def with_structs(fields: FieldSet, shape: Shape) -> FieldSet:
         if not below:
             found[element] = LEAF
             continue
-        declared, inside = False, None
-        if element[0] == "f":
-            declared, inside = element[2:] in shape.fields, shape.child(element[2:])
-        elif element[0] == "k":
-            inside = shape.items
+        field = element[2:] if element[0] == "f" else None
+        inside = shape.items if field is None else shape.child(field)
         node = with_structs(below, inside or DEDUCED)
-        found[element] = {SELF: LEAF, **node} if declared else node
+        found[element] = {SELF: LEAF, **node} if field in shape.fields else node
     return found
 
 

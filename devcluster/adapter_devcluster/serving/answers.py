@@ -106,11 +106,13 @@ def _without_type(raw: bytes, prefix: bytes) -> bytes:
     return b"{" + raw[len(prefix) :] if prefix and raw.startswith(prefix) else raw
 
 
-def event_json(served: Served, kind: str, item: Item, form: Presentation, shown: IncludeObject) -> bytes:
-    """Write one event of a watch, as a line."""
+def event_json(
+    served: Served, kind: str, item: Item, form: Presentation, shown: IncludeObject, *, headers: bool = True
+) -> bytes:
+    """Write one event of a watch, as a line. ``headers``: a Table says which columns it has, as the first one does."""
     if form.view == "Table":
         revision = str(meta(item.object).get("resourceVersion", ""))
-        body = orjson.dumps(_table(served, [item.object], shown, revision))
+        body = orjson.dumps(_table(served, [item.object], shown, revision, no_headers=not headers))
     elif form.view in ("PartialObjectMetadata", "PartialObjectMetadataList"):
         body = orjson.dumps(partial_metadata(item.object))
     else:
@@ -118,12 +120,15 @@ def event_json(served: Served, kind: str, item: Item, form: Presentation, shown:
     return b'{"type":"' + kind.encode() + b'","object":' + body + b"}\n"
 
 
-def _table(served: Served, objects: list[Object], shown: IncludeObject, revision: str) -> Object:
+def _table(
+    served: Served, objects: list[Object], shown: IncludeObject, revision: str, *, no_headers: bool = False
+) -> Object:
     return table(
         served.type,
         objects,
         include_object=shown,
         resource_version=revision,
         columns=served.columns,
+        no_headers=no_headers,
         now_ns=time.time_ns(),
     )

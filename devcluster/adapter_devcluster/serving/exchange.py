@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from adapter_devcluster.access.users import User
 from adapter_devcluster.api.call import Call, ListOptions
-from adapter_devcluster.apiextensions import FieldValidation
+from adapter_devcluster.apiextensions import FieldError, FieldValidation
 from adapter_devcluster.apiextensions import errors as field_errors
 from adapter_devcluster.presentation.negotiation import Endpoint, Presentation, negotiate
 from adapter_devcluster.serving.paths import Target
@@ -17,7 +18,12 @@ from adapter_devcluster.statuses import bad_request, invalid, status_error
 
 _LONGEST_MANAGER: Final = 128
 _OPTIONS: Final = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
-_TRUE: Final = ("true", "1", "True", "t", "T", "TRUE")
+_MATCHES: Final = ("Exact", "NotOlderThan", "")
+
+
+def is_true(text: str | None) -> bool:
+    """Read a parameter of a query that is true or false: it is false where it is absent, ``false`` or ``0``."""
+    return text is not None and text != "0" and text.lower() != "false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,8 @@ class Exchange:
         return str(self.request.rel_url.query.get(name, ""))
 
     def flag(self, name: str) -> bool:
-        """Return a parameter that is true or false."""
-        return self.query(name) in _TRUE
+        """Return a parameter that is true or false: anything but ``false`` and ``0`` is true."""
+        return is_true(self.request.rel_url.query.get(name))
 
     def number(self, name: str) -> int | None:
         """Return a whole number of the query. Raises StatusError (400)."""
@@ -84,7 +90,7 @@ class Exchange:
             manager=manager or self._user_agent(),
             field_validation=cast("FieldValidation", validation),
             dry_run=dry_run == "All",
-            force=force in _TRUE,
+            force=is_true(force or None),
         )
 
     def _user_agent(self) -> str:
@@ -93,8 +99,13 @@ class Exchange:
         return agent[:_LONGEST_MANAGER] or "unknown"
 
     def list_options(self) -> ListOptions:
-        """Read the options of a list, a watch or a deletion of many. Raises StatusError."""
+        """Read the options of a list, a watch or a deletion of many. Raises StatusError (400, 422)."""
         limit = self.number("limit") or 0
+        self.number("timeoutSeconds")
+        check = self._watch_problems if self.verb == "watch" else self._list_problems
+        problems = list(check(self.query("resourceVersionMatch")))
+        if problems:
+            raise invalid("meta.k8s.io", "ListOptions", "", problems)
         return ListOptions(
             label_selector=self.query("labelSelector"),
             field_selector=self.query("fieldSelector"),
@@ -103,3 +114,29 @@ class Exchange:
             resource_version=self.query("resourceVersion"),
             resource_version_match=self.query("resourceVersionMatch"),
         )
+
+    def _list_problems(self, match: str) -> Iterator[FieldError]:
+        """Check what a list asks for (``apimachinery/pkg/apis/meta/internalversion/validation``, v0.36)."""
+        field = "resourceVersionMatch"
+        if match and not self.query("resourceVersion"):
+            yield field_errors.forbidden(field, f"{field} is forbidden unless resourceVersion is provided")
+        if match and self.query("continue"):
+            yield field_errors.forbidden(field, f"{field} is forbidden when continue is provided")
+        if match not in _MATCHES:
+            yield field_errors.not_supported(field, match, _MATCHES)
+        if match == "Exact" and self.query("resourceVersion") == "0":
+            yield field_errors.forbidden(field, f'{field} "exact" is forbidden for resourceVersion "0"')
+        if "sendInitialEvents" in self.request.rel_url.query:
+            yield field_errors.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+
+    def _watch_problems(self, match: str) -> Iterator[FieldError]:
+        """Check what a watch asks for."""
+        field, initial = "resourceVersionMatch", "sendInitialEvents" in self.request.rel_url.query
+        if initial and match != "NotOlderThan":
+            yield field_errors.forbidden(field, f"sendInitialEvents requires setting {field} to NotOlderThan")
+        if match and not initial:
+            yield field_errors.forbidden(field, f"{field} is forbidden for watch unless sendInitialEvents is provided")
+        if match and match != "NotOlderThan":
+            yield field_errors.not_supported(field, match, ("NotOlderThan",))
+        if match and self.query("continue"):
+            yield field_errors.forbidden(field, f"{field} is forbidden when continue is provided")

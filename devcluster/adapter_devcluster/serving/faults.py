@@ -120,6 +120,11 @@ class Faults:
         """How often each rule for calls has struck."""
         return list(self._hits)
 
+    @property
+    def open_watches(self) -> int:
+        """How many watches are open."""
+        return len(self._streams)
+
     def pause(self) -> None:
         """Let every call wait until `resume`, as behind a server that hangs."""
         self._running.clear()

@@ -30,7 +30,7 @@ class Target:
             return method.lower()
         verb = _VERBS.get(method, method.lower())
         if self.name:
-            return "watch" if watch and verb == "get" and not self.subresource else verb
+            return verb
         if verb == "get":
             return "watch" if watch else "list"
         return "deletecollection" if verb == "delete" else verb

@@ -11,7 +11,7 @@ from adapter_devcluster.api.patches import APPLY, check_patch_type
 from adapter_devcluster.api.registry import Served
 from adapter_devcluster.api.server import Api, loaded
 from adapter_devcluster.api.subresources import delete_options
-from adapter_devcluster.builtin import with_sent_data
+from adapter_devcluster.builtin import BUILTIN, with_sent_data
 from adapter_devcluster.objects import Object
 from adapter_devcluster.serving.answers import include_object, item_answer, json_answer, list_answer
 from adapter_devcluster.serving.bodies import LIMIT, read_body, read_object, too_large
@@ -19,10 +19,11 @@ from adapter_devcluster.serving.exchange import Exchange
 from adapter_devcluster.serving.faults import Faults
 from adapter_devcluster.serving.pod_streams import PodStreams
 from adapter_devcluster.serving.watches import WatchStream, watch_options
-from adapter_devcluster.statuses import bad_request, method_not_allowed, no_such_path
+from adapter_devcluster.statuses import UnknownPathError, bad_request, method_not_allowed, no_such_path, not_found
 from adapter_devcluster.storage import Item
 
 _REVISIONS: Final = "controllerrevisions.apps"
+_BUILT_IN: Final = frozenset((found.group, found.version) for found in BUILTIN)
 _PROXIES: Final = ("proxy",)
 _POSTED: Final = ("binding", "eviction", "token")
 
@@ -41,13 +42,12 @@ class ResourceRequests:
         target = exchange.target
         served = self._api.registry.find(target.group, target.version, target.plural)
         if served is None:
-            raise no_such_path()
-        if bool(target.namespace) > served.type.namespaced:
-            raise no_such_path()
-        if served.type.namespaced and target.name and not target.namespace:
-            raise no_such_path()
+            raise no_such_path() if (target.group, target.version) in _BUILT_IN else UnknownPathError()
+        misplaced = bool(target.namespace) > served.type.namespaced
+        if misplaced or (served.type.namespaced and target.name and not target.namespace):
+            raise UnknownPathError() if served.custom else no_such_path()
         if target.subresource and served.type.subresource(target.subresource) is None:
-            raise no_such_path()
+            raise not_found(served.type.resource, target.name) if served.custom else no_such_path()
         return served
 
     async def answer(self, exchange: Exchange) -> web.StreamResponse:
@@ -74,6 +74,7 @@ class ResourceRequests:
 
     def _get(self, served: Served, exchange: Exchange) -> web.Response:
         target, form = exchange.target, exchange.form()
+        self._api.reader.check_revision(exchange.query("resourceVersion"))
         item = self._api.get(served, target.namespace, target.name, target.subresource)
         return item_answer(200, served, item, form, include_object(exchange.query("includeObject")))
 
@@ -83,8 +84,6 @@ class ResourceRequests:
 
     async def _watch(self, served: Served, exchange: Exchange) -> web.StreamResponse:
         target, listed = exchange.target, exchange.list_options()
-        if target.name:
-            raise no_such_path()
         options = watch_options(served, target.namespace, exchange.query, exchange.form(), listed)
         faults = self._faults.for_watch(served.resource, exchange.user.name, target.namespace)
         stream = WatchStream(self._api, served, options, faults, self._bookmark_every)
@@ -162,9 +161,12 @@ def _check_verb(served: Served, exchange: Exchange) -> None:
     if exchange.verb == "create" and served.type.namespaced and not target.namespace:
         allowed = False
     if exchange.verb in ("update", "patch") and not target.name:
+        if served.custom:
+            raise bad_request("name must be provided")
         allowed = False
-    if not allowed or method not in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
-        raise method_not_allowed(served.type.resource)
+    methods = ("GET", "POST", "PUT", "PATCH", "DELETE", *(["HEAD"] if served.custom else []))
+    if not allowed or method not in methods:
+        raise method_not_allowed(served.type.resource if served.custom else "")
 
 
 async def _raw_body(request: web.BaseRequest) -> bytes:
@@ -181,6 +183,7 @@ def _delete_options(exchange: Exchange, raw: bytes, *, dry_run: bool) -> tuple[D
     body: Object = {}
     if raw.strip():
         body, _ = read_object(raw, exchange.media, strict=False)
+        dry_run = False
     else:
         grace = exchange.number("gracePeriodSeconds")
         body = {"gracePeriodSeconds": grace} if grace is not None else {}

@@ -19,7 +19,7 @@ from adapter_devcluster.serving.answers import answer, json_answer
 from adapter_devcluster.serving.audit import AuditLog
 from adapter_devcluster.serving.exchange import Exchange
 from adapter_devcluster.serving.faults import FaultPlan, Faults, Match
-from adapter_devcluster.statuses import bad_request, method_not_allowed, no_such_path
+from adapter_devcluster.statuses import UnknownPathError, bad_request, method_not_allowed
 
 _HEALTH: Final = ("/healthz", "/livez", "/readyz")
 _VERSION: Final[Object] = {
@@ -65,7 +65,7 @@ class RootPaths:
         if key not in self._cached:
             found = self._document(path, form.view, form.version)
             if found is None:
-                raise no_such_path()
+                raise UnknownPathError
             self._cached[key] = orjson.dumps(found)
         body = self._cached[key]
         etag = f'"{hashlib.sha256(body).hexdigest()}"'
@@ -125,7 +125,7 @@ class RootPaths:
                 case "GET", "audit":
                     return json_answer(200, [entry.event() for entry in self._audit.entries])
                 case _:
-                    raise no_such_path()
+                    raise UnknownPathError
         except ValidationError as error:
             raise bad_request(str(error)) from error
         return json_answer(200, {})

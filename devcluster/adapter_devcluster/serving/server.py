@@ -15,16 +15,17 @@ from adapter_devcluster.access.rbac import Attributes, forbidden
 from adapter_devcluster.access.users import User
 from adapter_devcluster.api.server import Api
 from adapter_devcluster.objects import micro_timestamp
+from adapter_devcluster.selectors import SelectorError, parse_field_selector
 from adapter_devcluster.serving.answers import status_answer
 from adapter_devcluster.serving.audit import AuditEntry, AuditLog
-from adapter_devcluster.serving.exchange import Exchange
+from adapter_devcluster.serving.exchange import Exchange, is_true
 from adapter_devcluster.serving.faults import CallFault, Faults, fault_error
 from adapter_devcluster.serving.identity import identify
 from adapter_devcluster.serving.paths import Target, parse_path
 from adapter_devcluster.serving.pod_streams import LogSource, PodStreams
 from adapter_devcluster.serving.resources import ResourceRequests
 from adapter_devcluster.serving.root_paths import RootPaths
-from adapter_devcluster.statuses import StatusError, bad_request, internal_error
+from adapter_devcluster.statuses import StatusError, UnknownPathError, bad_request, internal_error
 
 logger = logging.getLogger(__name__)
 _BOOKMARK_EVERY: Final = 60.0
@@ -72,7 +73,7 @@ class HttpServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began, received = time.perf_counter(), micro_timestamp()
         target = parse_path(request.rel_url.raw_path)
-        verb = target.verb(request.method, watch=request.rel_url.query.get("watch", "") in ("true", "1"))
+        verb = target.verb(request.method, watch=is_true(request.rel_url.query.get("watch")))
         user: User | None = None
         impersonator: User | None = None
 
@@ -95,10 +96,12 @@ class HttpServer:
             if target.plural:
                 await self.faults.wait_while_paused()
             user, impersonator = identify(self.api, request.headers)
-            self._authorize(user, verb, target)
+            self._authorize(user, verb, target, _selected_name(verb, request))
             if verb == "watch":
                 note(200)
             response = await self._answer(Exchange(request, target, verb, user))
+        except UnknownPathError:
+            response = web.Response(status=404, text="404 page not found\n")
         except StatusError as error:
             response = status_answer(error.status)
         except RecursionError:
@@ -112,7 +115,7 @@ class HttpServer:
             note(response.status)
         return response
 
-    def _authorize(self, user: User, verb: str, target: Target) -> None:
+    def _authorize(self, user: User, verb: str, target: Target, selected: str) -> None:
         attributes = Attributes(
             user=user,
             verb=verb,
@@ -120,11 +123,12 @@ class HttpServer:
             group=target.group,
             subresource=target.subresource,
             namespace=target.namespace or (target.name if target.plural == "namespaces" else ""),
-            name=target.name,
+            name=target.name or selected,
             path="" if target.plural else target.path,
         )
-        if not self.api.authorizer.decide(attributes).allowed:
-            raise forbidden(attributes)
+        decision = self.api.authorizer.decide(attributes)
+        if not decision.allowed:
+            raise forbidden(attributes, decision.reason)
 
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:
         target = exchange.target
@@ -153,3 +157,14 @@ class HttpServer:
         if exchange.request.transport is not None:
             exchange.request.transport.abort()
         raise ConnectionResetError("the connection was dropped by a fault")
+
+
+def _selected_name(verb: str, request: web.BaseRequest) -> str:
+    """The one name that a list or a watch selects: the right to that name is enough for it."""
+    if verb not in ("list", "watch"):
+        return ""
+    try:
+        fields = parse_field_selector(request.rel_url.query.get("fieldSelector", ""))
+    except SelectorError:
+        return ""
+    return next((one.value for one in fields if one.path == "metadata.name" and one.equal), "")

@@ -17,14 +17,14 @@ import orjson
 from aiohttp import web
 
 from adapter_devcluster.api.call import ListOptions
-from adapter_devcluster.api.reads import Selection, parse_revision, selection
+from adapter_devcluster.api.reads import InvalidRevisionError, Selection, parse_revision, selection
 from adapter_devcluster.api.registry import Served
 from adapter_devcluster.api.server import Api, loaded
-from adapter_devcluster.apiextensions import errors as field_errors
 from adapter_devcluster.objects import Object
 from adapter_devcluster.presentation.negotiation import Presentation
 from adapter_devcluster.presentation.tables import IncludeObject
 from adapter_devcluster.serving.answers import NO_CACHE, event_json, include_object
+from adapter_devcluster.serving.exchange import is_true
 from adapter_devcluster.serving.faults import WatchFaults
 from adapter_devcluster.statuses import StatusError, invalid
 from adapter_devcluster.storage import Event
@@ -52,29 +52,22 @@ def watch_options(
 ) -> WatchOptions:
     """Read the parameters of a watch. Raises StatusError."""
     chosen = selection(served, namespace, listed)
-    initial = query("sendInitialEvents") in ("true", "1")
-    match = listed.resource_version_match
-    if initial and match != "NotOlderThan":
-        raise _bad_options("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
-    if match and not query("sendInitialEvents"):
-        raise _bad_options("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-    revision = parse_revision(listed.resource_version)
+    initial = is_true(query("sendInitialEvents") or None)
+    try:
+        revision = parse_revision(listed.resource_version)
+    except InvalidRevisionError as error:
+        raise invalid(served.type.group, served.type.plural, "", [error.field_error]) from error
     seconds = query("timeoutSeconds")
     timeout = float(seconds) if seconds.isdecimal() and int(seconds) else 0.0
     return WatchOptions(
         chosen=chosen,
         revision=None if initial or not revision else revision,
         timeout=timeout or _SHORTEST_DEFAULT * (1 + secrets.randbelow(1000) / 1000),
-        bookmarks=query("allowWatchBookmarks") in ("true", "1"),
+        bookmarks=is_true(query("allowWatchBookmarks") or None),
         initial=initial,
         form=form,
         shown=include_object(query("includeObject")),
     )
-
-
-def _bad_options(problem: str) -> StatusError:
-    error = field_errors.forbidden("resourceVersionMatch", problem)
-    return invalid("meta.k8s.io", "ListOptions", "", [error])
 
 
 class WatchStream:
@@ -92,13 +85,14 @@ class WatchStream:
         self._wake = asyncio.Event()
         self._cut = False
         self._ended = False
+        self._written = False
+        self._transport: asyncio.WriteTransport | None = None
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request by the stream."""
+        self._transport = request.transport
         cancel = self._begin()
-        response = web.StreamResponse(
-            headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
-        )
+        response = web.StreamResponse(headers={"Content-Type": "application/json", **NO_CACHE})
         response.enable_chunked_encoding()
         try:
             await response.prepare(request)
@@ -108,14 +102,14 @@ class WatchStream:
             return response
         finally:
             cancel()
-        if self._cut and request.transport:
-            request.transport.abort()
         return response
 
     def cut(self) -> None:
-        """End the stream abruptly, as a broken connection does."""
+        """End the stream abruptly, as a broken connection does, also while a write waits for a slow client."""
         self._cut = True
         self._wake.set()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _begin(self) -> Callable[[], None]:
         options = self._options
@@ -144,8 +138,10 @@ class WatchStream:
         if len(self._lines) >= _BACKLOG:
             self.cut()
             return
-        item = loaded(self._served, event.item)
-        self._lines.append(event_json(self._served, event.type, item, self._options.form, self._options.shown))
+        item, form = loaded(self._served, event.item), self._options.form
+        line = event_json(self._served, event.type, item, form, self._options.shown, headers=not self._written)
+        self._written = True
+        self._lines.append(line)
         self._wake.set()
 
     async def _write_all(self, response: web.StreamResponse) -> None:
@@ -174,7 +170,7 @@ class WatchStream:
             await response.write_eof()
 
     def _bookmark(self, *, initial_events_end: bool = False) -> bytes:
-        metadata: Object = {"resourceVersion": str(self._api.store.revision), "creationTimestamp": None}
+        metadata: Object = {"resourceVersion": str(self._api.store.revision)}
         if initial_events_end:
             metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
         kind = self._served.type

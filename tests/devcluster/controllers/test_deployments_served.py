@@ -1,7 +1,5 @@
 """Deployments and their ReplicaSets on the real server, with the test as the kubelet."""
 
-import asyncio
-
 import pytest
 
 from adapter_devcluster.controllers.deployments import DeploymentController
@@ -327,7 +325,7 @@ def test_in_a_namespace_that_goes_nothing_new_is_made_and_nobody_is_blamed():
         await rolled_out(lab, 1)
         lab.client.delete("namespaces", "", NAMESPACE)
         set_version(lab, "2")
-        await asyncio.sleep(0.05)
+        await at_rest(lab)
         assert sizes(lab) == {"1": 1}
         assert conditions(lab)["Progressing"] == ("True", "NewReplicaSetAvailable")
 
@@ -347,5 +345,15 @@ def test_pods_of_a_replica_set_without_a_deployment_are_nobody_elses_business():
         lab.client.delete("pods", *key(other))
         await at_rest(lab)
         assert lab.pods() == []
+
+    scenes(scene)
+
+
+def test_a_deployment_of_no_pods_is_complete_at_once():
+    async def scene(lab):
+        lab.client.create(DEPLOYMENTS, deployment(0))
+        await rolled_out(lab, 0)
+        assert sizes(lab) == {"1": 0}
+        assert lab.events() == []
 
     scenes(scene)

@@ -33,7 +33,7 @@ def pod(name, *, ready=True, phase="Running", ip="10.9.9.9", node="n", meta=None
 
 
 def stored(plan, start=0):
-    """Return the slices that a plan creates, as the server would keep them."""
+    """Return the slices that a plan creates, as the server would keep them, numbered from ``start``."""
     return [
         {**one, "metadata": {**one["metadata"], "name": f"s-{start + i}", "uid": f"slice-{start + i}"}}
         for i, one in enumerate(plan.create)
@@ -45,7 +45,8 @@ def apply(plan, present):
     changed = {one["metadata"]["name"]: one for one in plan.update}
     gone = {one["metadata"]["name"] for one in plan.delete}
     kept = [changed.get(one["metadata"]["name"], one) for one in present if one["metadata"]["name"] not in gone]
-    return kept + stored(plan, len(present) + 1000)
+    highest = max((int(one["metadata"]["name"].removeprefix("s-")) for one in present), default=-1)
+    return kept + stored(plan, highest + 1)
 
 
 def test_a_ready_pod_is_an_endpoint():

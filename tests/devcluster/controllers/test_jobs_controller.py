@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from adapter_devcluster.controllers.garbage import GarbageCollector
 from adapter_devcluster.controllers.jobs import JobController, TtlController
 from adapter_devcluster.controllers.jobs.ttl import seconds_left
 from adapter_devcluster.controllers.pod_gc import PodGarbageCollector
@@ -227,6 +228,28 @@ def test_pods_of_a_deleted_job_lose_the_finalizer():
         await eventually(lambda: "finalizers" not in lab.get("pods", name)["metadata"])
 
     play(slow)(scene)
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground", None])
+def test_the_pods_of_a_deleted_job_go_or_stay_as_asked(policy):
+    async def scene(lab):
+        lab.client.create("jobs.batch", job())
+        [name] = await new_pod(lab)
+        lab.bind(name)
+        lab.run(name)
+        await eventually(lambda: status(lab).get("ready") == 1)
+        lab.client.delete("jobs.batch", NAMESPACE, "train", propagation=policy)
+        await at_rest(lab)
+        pod = lab.get("pods", name)["metadata"]
+        assert "finalizers" not in pod
+        assert ("deletionTimestamp" in pod) == (policy is not None)
+        assert ("ownerReferences" in pod) == (policy is not None)
+        assert (lab.get("jobs.batch", "train") is not None) == (policy == "Foreground")
+        lab.finish(name, 143)
+        await eventually(lambda: lab.get("jobs.batch", "train") is None)
+        assert (lab.get("pods", name) is None) == (policy is not None)
+
+    play(slow, GarbageCollector)(scene)
 
 
 def test_pods_of_a_finished_job_lose_the_finalizer():

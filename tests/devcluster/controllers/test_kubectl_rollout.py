@@ -1,6 +1,6 @@
 """``kubectl rollout`` on what the Deployment controller writes."""
 
-import shutil
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,15 +28,17 @@ DEPLOYMENT = {
         },
     },
 }
-KUBECTL = shutil.which("kubectl") or str(Path(sys.executable).parent / "kubectl")
+KUBECTL = str(Path(sys.executable).parent / "kubectl")
 
 
-def test_status_restart_history_and_undo():
-    with DevCluster(node=False) as cluster:
+def test_status_restart_history_and_undo(tmp_path):
+    # Clients in Go send the credentials of a kubeconfig over TLS only.
+    with DevCluster(node=False, tls=True) as cluster:
 
         def kubectl(*words):
             command = [KUBECTL, "--kubeconfig", str(cluster.kubeconfig), "rollout", *words]
-            return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+            env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+            return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=env).stdout
 
         client = cluster.call(lambda: cluster.cluster.api.client("test"))
 

@@ -21,12 +21,13 @@ MEGABYTE = b"x" * 2**20
 @contextlib.asynccontextmanager
 async def relay(handler: Handler) -> AsyncIterator[tuple[int, Relays]]:
     """A server behind a relay: the port to connect to, and the relays that are open."""
+    before = len(asyncio.all_tasks())
     server = await asyncio.start_server(handler, "127.1.2.3", 0)
     port = server.sockets[0].getsockname()[1]
     relays = Relays()
 
-    async def connect(accepted: Accepted, _client: str) -> Side:
-        return (await asyncio.get_running_loop().create_connection(lambda: Side(accepted), "127.1.2.3", port))[1]
+    async def connect(accepted: Accepted, _client: str) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: Side(accepted), "127.1.2.3", port)
 
     listener = Listener(("127.0.0.1", 0), connect, relays)
     try:
@@ -35,6 +36,7 @@ async def relay(handler: Handler) -> AsyncIterator[tuple[int, Relays]]:
         listener.close()
         server.close()
         await relays.abort()
+        await until(lambda: len(asyncio.all_tasks()) == before)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -44,10 +46,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while part := await reader.read(2**16):
-        writer.write(part)
-        await writer.drain()
-    writer.write(b"<end>")
+    with contextlib.suppress(ConnectionResetError):
+        while part := await reader.read(2**16):
+            writer.write(part)
+            await writer.drain()
+        writer.write(b"<end>")
     writer.close()
 
 
@@ -159,7 +162,7 @@ def test_a_reset_is_passed_on(who: str) -> None:
 
 def test_nothing_listens_behind_it() -> None:
     async def run() -> None:
-        async def connect(_accepted: Accepted, _client: str) -> Side:
+        async def connect(_accepted: Accepted, _client: str) -> None:
             raise ConnectionRefusedError
 
         relays = Relays()
@@ -178,13 +181,12 @@ def test_a_client_that_goes_ends_what_was_connecting_for_it() -> None:
     async def run() -> None:
         given_up, began = asyncio.Event(), asyncio.Event()
 
-        async def connect(_accepted: Accepted, _client: str) -> Side:
+        async def connect(_accepted: Accepted, _client: str) -> None:
             began.set()
             try:
                 await asyncio.Event().wait()
             finally:
                 given_up.set()
-            raise AssertionError
 
         relays = Relays()
         listener = Listener(("127.0.0.1", 0), connect, relays)
@@ -203,9 +205,9 @@ def test_what_is_accepted_when_the_listener_closes_is_served() -> None:
     async def run() -> None:
         server = await asyncio.start_server(echo, "127.1.2.3", 0)
 
-        async def connect(accepted: Accepted, _client: str) -> Side:
+        async def connect(accepted: Accepted, _client: str) -> None:
             loop = asyncio.get_running_loop()
-            return (await loop.create_connection(lambda: Side(accepted), *server.sockets[0].getsockname()))[1]
+            await loop.create_connection(lambda: Side(accepted), *server.sockets[0].getsockname())
 
         relays = Relays()
         listener = Listener(("127.0.0.1", 0), connect, relays)
@@ -250,5 +252,29 @@ def test_without_file_descriptors_it_waits_for_some(caplog: pytest.LogCaptureFix
             assert await asyncio.wait_for(reader.read(), 5) == b"<end>"
             writer.close()
             late_writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_side_whose_peer_has_gone_does_nothing() -> None:
+    side = Side(Side())
+    side.data_received(b"x")
+    assert side.eof_received() is True
+    side.pause_writing()
+    side.resume_writing()
+    side.connection_lost(None)
+    assert side.other is None
+
+
+def test_a_connection_can_be_reset_twice() -> None:
+    async def run() -> None:
+        async with relay(echo) as (port, relays):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"x")
+            await reader.readexactly(1)
+            reset(writer.transport)
+            reset(writer.transport)
+            assert await reader.read() == b""
+            await until(lambda: not relays.open)
 
     asyncio.run(run())

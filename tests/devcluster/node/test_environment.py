@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from adapter_devcluster.node.environment import (
     ConfigError,
     command_line,
@@ -15,8 +18,6 @@ from adapter_devcluster.node.environment import (
     inherited,
 )
 from adapter_devcluster.objects import Object
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytestmark = pytest.mark.unit
 

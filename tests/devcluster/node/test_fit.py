@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+
 from adapter_devcluster.node.fit import problems, refusal
 from adapter_devcluster.node.pod_requests import pod_requests
 from adapter_devcluster.objects import Object
@@ -32,7 +33,9 @@ def fits(spec: dict[str, Any], on: Object | None = None) -> list[str]:
 
 
 def test_requests_are_summed_and_limits_stand_in() -> None:
-    spec = {"containers": [container(cpu="500m"), {"name": "d", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}}]}
+    spec = {
+        "containers": [container(cpu="500m"), {"name": "d", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}}}]
+    }
     assert pod_requests({"spec": spec}) == {"cpu": Fraction(5, 2), "memory": 1 << 30, "pods": 1}
 
 

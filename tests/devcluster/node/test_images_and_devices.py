@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from adapter_devcluster.node.addresses import AddressError, PodAddresses
 from adapter_devcluster.node.devices import Devices, DeviceShortage
 from adapter_devcluster.node.images import ImageCommand, default_images, find_folder, find_image, image_table
@@ -27,12 +28,16 @@ def test_the_projects_images(reference: str, module: str) -> None:
     assert find_image(reference, default_images()) == ImageCommand((sys.executable, "-m", module))
 
 
-@pytest.mark.parametrize("reference", ["adapter-trainer2", "busybox", "devcluster.local/hostile", "x/devcluster.local/host"])
+@pytest.mark.parametrize(
+    "reference", ["adapter-trainer2", "busybox", "devcluster.local/hostile", "x/devcluster.local/host"]
+)
 def test_other_images_are_unknown(reference: str) -> None:
     assert find_image(reference, default_images()) is None
 
 
-@pytest.mark.parametrize("reference", ["devcluster.local/host", "devcluster.local/host:1", "devcluster.local/host@sha256:x"])
+@pytest.mark.parametrize(
+    "reference", ["devcluster.local/host", "devcluster.local/host:1", "devcluster.local/host@sha256:x"]
+)
 def test_the_image_that_is_the_machine(reference: str) -> None:
     assert find_image(reference, default_images()) == ImageCommand()
 
@@ -73,9 +78,7 @@ def test_gpus_go_to_one_pod_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices.environment("b", "none") == {"CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void"}
     with pytest.raises(DeviceShortage) as raised:
         devices.allocate("c", {"spec": {"containers": [gpus(1)]}})
-    assert str(raised.value) == (
-        "Node didn't have enough resource: nvidia.com/gpu, requested: 1, used: 3, capacity: 3"
-    )
+    assert str(raised.value) == ("Node didn't have enough resource: nvidia.com/gpu, requested: 1, used: 3, capacity: 3")
     devices.release("a")
     devices.allocate("c", {"spec": {"containers": [gpus(2)]}})
     assert devices.environment("c", "main")["CUDA_VISIBLE_DEVICES"] == "0,1"

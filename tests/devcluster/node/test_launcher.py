@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from adapter_devcluster.node.container_process import Command, ContainerProcess, Isolation, StartError, start
 from adapter_devcluster.node.isolation import find_isolation
 from adapter_devcluster.node.mount_plan import Mount, plan_mounts
@@ -124,8 +125,7 @@ def test_a_launcher_that_can_not_be_started_is_told(monkeypatch: pytest.MonkeyPa
 @EVERY
 def test_sigterm_reaches_the_command_alone(tmp_path: Path, isolation: Isolation) -> None:
     script = (
-        "sh -c 'trap \"echo child\" TERM; echo ready; sleep 30 & wait $!' & "
-        "trap 'echo main; exit 3' TERM; wait; wait"
+        "sh -c 'trap \"echo child\" TERM; echo ready; sleep 30 & wait $!' & trap 'echo main; exit 3' TERM; wait; wait"
     )
 
     async def go() -> tuple[int, str]:

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from adapter_devcluster.node.logs import LONGEST_PART, LogOptions, LogWriter, last_output, read_log
-from adapter_devcluster.node.termination_message import termination_message
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adapter_devcluster.node.logs import LONGEST_PART, LogOptions, LogWriter, last_output, read_log
+from adapter_devcluster.node.termination_message import termination_message
 
 pytestmark = pytest.mark.unit
 

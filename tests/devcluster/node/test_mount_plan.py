@@ -4,10 +4,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from adapter_devcluster.node.container_process import Command, Isolation, start
-from adapter_devcluster.node.mount_plan import Mount, MountError, Translation, plan_mounts
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adapter_devcluster.node.container_process import Command, Isolation, start
+from adapter_devcluster.node.mount_plan import Mount, MountError, Translation, plan_mounts
 
 pytestmark = pytest.mark.unit
 
@@ -88,7 +89,9 @@ def test_mounts_inside_mounts(tmp_path: Path) -> None:
         Mount("/data/sub/one.txt", file),
         Mount("/data/sub/deep/b", file),
     ]
-    assert run(tmp_path, mounts, "cat /data/sub/deep/b /data/sub/one.txt; ls /data/sub") == "file\nfile\ndeep\none.txt\n"
+    assert (
+        run(tmp_path, mounts, "cat /data/sub/deep/b /data/sub/one.txt; ls /data/sub") == "file\nfile\ndeep\none.txt\n"
+    )
     # As with a container runtime, mount points inside a volume are made in the volume.
     assert sorted(path.name for path in (outer / "sub").iterdir()) == ["deep", "one.txt"]
 
@@ -110,7 +113,9 @@ def test_symbolic_links_of_the_host_are_followed(tmp_path: Path) -> None:
 def test_a_file_as_a_mount(tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.touch()
-    assert run(tmp_path, [Mount("/dev/termination-log", file)], "echo bye > /dev/termination-log; test -c /dev/null") == ""
+    assert (
+        run(tmp_path, [Mount("/dev/termination-log", file)], "echo bye > /dev/termination-log; test -c /dev/null") == ""
+    )
     assert file.read_text() == "bye\n"
     assert not Path("/dev/termination-log").exists()
 

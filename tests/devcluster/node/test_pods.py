@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from adapter_devcluster.objects import Object
 from adapter_testing.node_lab import IMAGE, NAMESPACE, NodeLab, with_node
 
@@ -91,7 +92,7 @@ def test_a_running_pod_is_ready_until_it_is_deleted(tmp_path: Path) -> None:
         last = states[-1]
         assert (last["phase"], last["containerStatuses"][0]["state"]["terminated"]["exitCode"]) == ("Succeeded", 0)
         assert ("Killing", "Stopping container main") in lab.events("p")
-        assert list((tmp_path / "pods").iterdir()) == []
+        await lab.no_pod_folders()
 
     with_node(work, tmp_path)
 
@@ -175,7 +176,10 @@ def test_eviction_by_the_node(tmp_path: Path) -> None:
         assert (found["status"], found["reason"]) == ("True", "TerminationByKubelet")
         assert lab.get("p")["status"]["phase"] == "Running"
         pod = await lab.phase("p", "Failed")
-        assert (pod["status"]["reason"], pod["status"]["message"]) == ("Evicted", "The node was low on resource: memory.")
+        assert (pod["status"]["reason"], pod["status"]["message"]) == (
+            "Evicted",
+            "The node was low on resource: memory.",
+        )
         ended = lab.container("p")["state"]["terminated"]
         assert (ended["exitCode"], ended["message"]) == (75, "saved\n")
         assert ("Evicted", "The node was low on resource: memory.") in lab.events("p")
@@ -214,7 +218,8 @@ def test_several_containers_share_the_address_and_end_apart(tmp_path: Path) -> N
     async def work(lab: NodeLab) -> None:
         script = "echo $ADAPTER_BIND_ADDRESS $HOSTNAME; exit "
         containers = [
-            {"name": name, "image": IMAGE, "command": ["sh", "-c", script + code]} for name, code in (("a", "0"), ("b", "3"))
+            {"name": name, "image": IMAGE, "command": ["sh", "-c", script + code]}
+            for name, code in (("a", "0"), ("b", "3"))
         ]
         lab.pod("p", containers=containers)
         pod = await lab.phase("p", "Failed")
@@ -228,16 +233,18 @@ def test_several_containers_share_the_address_and_end_apart(tmp_path: Path) -> N
 def test_an_image_that_nothing_stands_for(tmp_path: Path) -> None:
     async def work(lab: NodeLab) -> None:
         lab.pod("p", main={"image": "registry.test/other:1"})
-        await lab.until(lambda: lab.container("p").get("state", {}).get("waiting", {}).get("reason") == "ImagePullBackOff")
-        problem = (
-            'failed to pull and unpack image "registry.test/other:1": no command stands for it; name one (images)'
+        await lab.until(
+            lambda: lab.container("p").get("state", {}).get("waiting", {}).get("reason") == "ImagePullBackOff"
         )
+        problem = 'failed to pull and unpack image "registry.test/other:1": no command stands for it; name one (images)'
         message = f'Back-off pulling image "registry.test/other:1": ErrImagePull: {problem}'
         assert lab.container("p")["state"]["waiting"]["message"] == message
         assert lab.get("p")["status"]["phase"] == "Pending"
         events = lab.events("p")
         assert ("Failed", f'Failed to pull image "registry.test/other:1": {problem}') in events
-        assert {("Failed", "Error: ErrImagePull"), ("BackOff", 'Back-off pulling image "registry.test/other:1"')} < set(events)
+        assert {("Failed", "Error: ErrImagePull"), ("BackOff", 'Back-off pulling image "registry.test/other:1"')} < set(
+            events
+        )
         lab.delete("p")
         await lab.gone("p")
 
@@ -246,12 +253,23 @@ def test_an_image_that_nothing_stands_for(tmp_path: Path) -> None:
 
 def test_configuration_that_comes_late(tmp_path: Path) -> None:
     async def work(lab: NodeLab) -> None:
-        lab.pod("p", "echo $A", main={"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "a"}}}]})
-        await lab.until(lambda: "waiting" in lab.container("p").get("state", {}) and lab.container("p")["state"]["waiting"]["reason"] != "ContainerCreating")
+        lab.pod(
+            "p", "echo $A", main={"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "a"}}}]}
+        )
+        await lab.until(
+            lambda: (
+                "waiting" in lab.container("p").get("state", {})
+                and lab.container("p")["state"]["waiting"]["reason"] != "ContainerCreating"
+            )
+        )
         waiting = {"reason": "CreateContainerConfigError", "message": 'configmap "c" not found'}
         assert lab.container("p")["state"] == {"waiting": waiting}
         lab.config_map("c", b="2")
-        await lab.until(lambda: lab.container("p")["state"]["waiting"]["message"] == f"couldn't find key a in ConfigMap {NAMESPACE}/c")
+        await lab.until(
+            lambda: (
+                lab.container("p")["state"]["waiting"]["message"] == f"couldn't find key a in ConfigMap {NAMESPACE}/c"
+            )
+        )
         lab.config_map("c", a="1")
         await lab.phase("p", "Succeeded")
         assert await lab.log("p") == "1\n"

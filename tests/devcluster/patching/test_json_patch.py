@@ -145,9 +145,8 @@ OPERATIONS = st.fixed_dictionaries(
 def test_whatever_is_sent_is_applied_or_refused(operations: Any) -> None:
     target = copy(TARGET)
     try:
-        patched = json_patch(target, operations)
+        code = 200 if isinstance(json_patch(target, operations), dict) else 0
     except StatusError as error:
-        assert error.code in (400, 422)
-    else:
-        assert isinstance(patched, dict)
+        code = error.code
+    assert code in (200, 400, 422)
     assert target == TARGET

@@ -58,6 +58,7 @@ def test_built_in_maps() -> None:
     labels = at(DEPLOYMENT, "metadata.labels")
     assert labels.map_type == "granular"
     assert labels.fields == {}
+    assert labels.values is labels.child("anything")
     assert at(labels, "anything").scalar == "string"
 
 

@@ -4,14 +4,11 @@ from typing import Any
 
 import pytest
 
-from adapter_devcluster.apiextensions.go_time import parse_date_time
-from adapter_devcluster.builtin.catalogue import BUILTIN
 from adapter_devcluster.presentation.tables import table
+from adapter_testing.table_rows import NOW, TYPES, shown
 
 pytestmark = pytest.mark.unit
 
-NOW = parse_date_time("2026-01-01T00:05:00Z")
-PODS = next(one for one in BUILTIN if one.resource == "pods")
 RUNNING = {"running": {}}
 DONE = {"terminated": {"exitCode": 0, "reason": "Completed"}}
 
@@ -30,9 +27,7 @@ def pod(status: dict[str, Any], spec: dict[str, Any] | None = None, **meta: Any)
 
 
 def row(obj: dict[str, Any]) -> dict[str, Any]:
-    found = table(PODS, [obj], now_ns=NOW, resource_version="7")
-    names = [column["name"] for column in found["columnDefinitions"]]
-    return dict(zip(names, found["rows"][0]["cells"], strict=True))
+    return shown("pods", obj)
 
 
 @pytest.mark.parametrize(
@@ -173,5 +168,7 @@ def test_wide_cells() -> None:
 
 @pytest.mark.parametrize(("phase", "conditions"), [("Succeeded", 1), ("Failed", 1), ("Running", 0)])
 def test_a_finished_pod_says_so_beside_its_cells(phase: str, conditions: int) -> None:
-    found = table(PODS, [pod({"phase": phase})], now_ns=NOW, resource_version="7")["rows"][0].get("conditions", [])
+    found = table(TYPES["pods"], [pod({"phase": phase})], now_ns=NOW, resource_version="7")["rows"][0].get(
+        "conditions", []
+    )
     assert [(one["type"], one["status"], one["reason"]) for one in found] == [("Completed", "True", phase)] * conditions

@@ -13,7 +13,7 @@ from adapter_devcluster.client import Change, Client
 from adapter_devcluster.controllers import pod_state
 from adapter_devcluster.controllers.base import Controller
 from adapter_devcluster.controllers.deployments import revisions, scaling, status, templates
-from adapter_devcluster.controllers.ownership import claim, namespace_is_terminating
+from adapter_devcluster.controllers.ownership import claim, namespace_is_terminating, possible_owners
 from adapter_devcluster.controllers.replica_sets import REPLICA_SETS, min_ready_seconds, wanted_replicas
 from adapter_devcluster.objects import (
     Key,
@@ -23,7 +23,6 @@ from adapter_devcluster.objects import (
     copy,
     is_deleting,
     key,
-    labels_of,
     section,
     uid,
 )
@@ -51,12 +50,8 @@ class DeploymentController(Controller):
         self.watch("pods", self._pod_gone)
 
     def _offer_orphan(self, change: Change) -> None:
-        replica_set = change.object
-        if change.type == "DELETED" or is_deleting(replica_set) or controller_of(replica_set) is not None:
-            return
-        for deployment in self.client.list(DEPLOYMENTS, key(replica_set)[0]):
-            if label_selector(section(deployment, "spec").get("selector")).matches(labels_of(replica_set)):
-                self.enqueue(key(deployment))
+        for item in possible_owners(self.client, DEPLOYMENTS, change):
+            self.enqueue(item)
 
     def _pod_gone(self, change: Change) -> None:
         """Go on with a Deployment that waits for its old pods to end."""
@@ -159,9 +154,8 @@ class _Round:
             changed["spec"]["minReadySeconds"] = seconds
             self.new = self.client.update(REPLICA_SETS, changed)
         self.note_revision(self.new)
-        if status.deadline(self.found) is not None and pod_state.condition(self.deployment, "Progressing") is None:
-            message = f'Found new replica set "{key(self.new)[1]}"'
-            self.progressing("True", "FoundNewReplicaSet", message)
+        if pod_state.condition(self.deployment, "Progressing") is None:
+            self.progressing("True", "FoundNewReplicaSet", f'Found new replica set "{key(self.new)[1]}"')
 
     def note_revision(self, new: Object) -> None:
         annotations = {**annotations_of(self.deployment), revisions.REVISION: str(revisions.revision(new))}

@@ -140,7 +140,6 @@ class _Status:
 
     def _set_condition(self, kind: str, value: str, reason: str, message: str) -> bool:
         """Set a condition; True if that changes anything. One that is not there does not become False."""
-        conditions: list[Object] = self._status.setdefault("conditions", [])
         new = {
             "type": kind,
             "status": value,
@@ -149,17 +148,17 @@ class _Status:
             "reason": reason,
             "message": message,
         }
-        for position, old in enumerate(conditions):
-            if old.get("type") == kind:
-                same = all(old.get(field, "") == new[field] for field in ("status", "reason", "message"))
-                if not same:
-                    conditions[position] = new
-                return not same
-        if value != "False":
-            conditions.append(new)
-        elif not conditions:
-            del self._status["conditions"]
-        return value != "False"
+        conditions: list[Object] = self._status.get("conditions") or []
+        old = next((one for one in conditions if one.get("type") == kind), None)
+        if old is None:
+            if value == "False":
+                return False
+            self._status["conditions"] = [*conditions, new]
+            return True
+        if all(old.get(field, "") == new[field] for field in ("status", "reason", "message")):
+            return False
+        self._status["conditions"] = [new if one is old else one for one in conditions]
+        return True
 
 
 def _with_count(status: Object, field: str, count: int) -> Object:

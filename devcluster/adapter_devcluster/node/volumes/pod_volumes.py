@@ -175,14 +175,14 @@ def _host_path(source: Object) -> Path:
 def with_service_account(pod: Object, account: Object | None, api_ca: str) -> Object:
     """Return a pod whose containers see their service account's token, as admission would have it.
 
-    Nothing changes where pod or account have ``automountServiceAccountToken: false``, and for containers that
-    mount something there themselves.
+    Nothing changes where pod or account have ``automountServiceAccountToken: false``, for containers that mount
+    something there themselves, and for a pod that names no account where ``default`` (then ``account``) is missing.
     """
     spec = section(pod, "spec")
     wanted = spec.get("automountServiceAccountToken")
     if wanted is None:
         wanted = (account or {}).get("automountServiceAccountToken")
-    if wanted is False or not spec.get("serviceAccountName"):
+    if wanted is False or (account is None and not spec.get("serviceAccountName")):
         return pod
     sources = [
         {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},

@@ -1,0 +1,33 @@
+"""kubectl for the cluster of a module, which defines the fixture ``cluster``."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adapter_devcluster.devcluster import DevCluster
+from adapter_testing.kubectl import Kubectl
+
+_COUNT = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's home, where kubectl keeps what it has discovered."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def kubectl(cluster: DevCluster, home: Path, tmp_path: Path) -> Kubectl:
+    """kubectl in a namespace that only this test has."""
+    name = f"test-{next(_COUNT)}"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    cluster.call(lambda: cluster.cluster.api.client("test").create("namespaces", namespace))
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    config["contexts"][0]["context"]["namespace"] = name
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return Kubectl(path, home, name)
