@@ -9,15 +9,16 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from adapter_devcluster.access.bootstrap import bootstrap_objects
-from adapter_devcluster.access.users import MASTERS, User
+from adapter_devcluster.access.users import AUTHENTICATED, MASTERS, User
 from adapter_devcluster.api.server import Api
 from adapter_devcluster.certificates import Certificates, make_certificates
 from adapter_devcluster.controllers.base import Controller
 from adapter_devcluster.controllers.start import start_controllers
 from adapter_devcluster.kubeconfig import kubeconfig, write_kubeconfig
+from adapter_devcluster.loopback import LoopbackRange
 from adapter_devcluster.network.services import ServiceNetwork
 from adapter_devcluster.node import ImageCommand, Node, NodeConfig
 from adapter_devcluster.node.images import default_images
@@ -26,14 +27,16 @@ from adapter_devcluster.serving.audit import AuditLog
 from adapter_devcluster.serving.faults import Faults
 from adapter_devcluster.serving.server import HttpServer
 
-ADMIN = "devcluster-admin"
+ADMIN: Final = "devcluster-admin"
+_SERVICE_RANGES: Final = tuple(f"127.{second}.0.0/16" for second in range(128, 192))
 
 
 @dataclass(frozen=True)
 class ClusterConfig:
     """How a cluster is made up.
 
-    ``directory`` holds the kubeconfig and the files of pods. ``port`` 0 takes a free one. Without ``node`` pods
+    ``directory`` holds the kubeconfig and the files of pods. ``port`` 0 takes a free one. Without ``tls`` kubectl,
+    Helm and other Go clients send no token, so they are nobody; plain HTTP is for scripts. Without ``node`` pods
     stay Pending, for tests that write their status; without ``controllers`` nothing reacts to objects.
     ``node_options`` are further fields of `NodeConfig`.
     """
@@ -60,7 +63,10 @@ class Cluster:
         self.config = config
         self.faults = Faults()
         self.audit = AuditLog(config.audit_log)
-        self.api = Api({config.token: User(ADMIN, (MASTERS, "system:authenticated"))})
+        # Without a node nothing listens on the addresses of Services, so every cluster may give out the same.
+        self._service_range = LoopbackRange(_SERVICE_RANGES) if config.node else None
+        network = str(self._service_range.network) if self._service_range else _SERVICE_RANGES[0]
+        self.api = Api({config.token: User(ADMIN, (MASTERS, AUTHENTICATED))}, network)
         self.kubeconfig_path = config.kubeconfig or config.directory / "kubeconfig"
         self.url = ""
         self.node: Node | None = None
@@ -111,6 +117,8 @@ class Cluster:
             self._end_policies()
         if self._http is not None:
             await self._http.stop()
+        if self._service_range is not None:
+            self._service_range.close()
 
     def kubeconfig(self, certificates: Certificates | None) -> Object:
         """Return the administrator's kubeconfig."""

@@ -27,8 +27,7 @@ class NodeLab:
     def __init__(self, directory: Path, **config: Any) -> None:
         self.api = Api()
         self.client: Client = self.api.client("test")
-        for name in (NAMESPACE, "kube-node-lease"):
-            self.client.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        self.client.create("namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         self.create("serviceaccounts", "ServiceAccount", "default")
         self.directory = directory
         self.node = Node(self.api.client("kubelet"), NodeConfig(directory=directory, **config), self.api.authenticator)
@@ -58,6 +57,29 @@ class NodeLab:
         whole = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 2, "containers": [main], **spec}
         return self.create("pods", "Pod", name, metadata=metadata or {}, spec=whole)
 
+    def deny(self, resource: str, operation: str = "*") -> None:
+        """Refuse operations on a resource (``pods``, ``pods/status``, ``leases.coordination.k8s.io``) until `allow`."""
+        plural, _, group = resource.partition(".")
+        rules = [{"apiGroups": [group], "apiVersions": ["v1"], "operations": [operation], "resources": [plural]}]
+        whole = {"resourceRules": rules}
+        spec: Object = {"matchConstraints": whole, "validations": [{"expression": "false", "message": "not today"}]}
+        metadata = {"name": "deny"}
+        version = "admissionregistration.k8s.io/v1"
+        policy = {"apiVersion": version, "kind": "ValidatingAdmissionPolicy", "metadata": metadata, "spec": spec}
+        self.client.create("validatingadmissionpolicies.admissionregistration.k8s.io", policy)
+        spec = {"policyName": "deny", "validationActions": ["Deny"]}
+        binding = {
+            "apiVersion": version,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": metadata,
+            "spec": spec,
+        }
+        self.client.create("validatingadmissionpolicybindings.admissionregistration.k8s.io", binding)
+
+    def allow(self) -> None:
+        """End what `deny` began."""
+        self.client.delete("validatingadmissionpolicybindings.admissionregistration.k8s.io", "", "deny")
+
     def get(self, name: str) -> Object:
         """Return a pod."""
         found = self.client.get("pods", NAMESPACE, name)
@@ -73,6 +95,11 @@ class NodeLab:
         status = self.get(name).get("status", {})
         statuses = [*status.get("containerStatuses", []), *status.get("initContainerStatuses", [])]
         return next((one for one in statuses if one["name"] == container), {})
+
+    def waiting(self, name: str, container: str = "main") -> Object:
+        """Return why a container waits; empty if it does not."""
+        found: Object = self.container(name, container).get("state", {}).get("waiting", {})
+        return found
 
     def condition(self, name: str, kind: str) -> Object:
         """Return a condition of a pod; empty before there is one."""

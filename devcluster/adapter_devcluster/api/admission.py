@@ -29,6 +29,7 @@ _POLICY_CHECKS: Final[dict[str, Callable[[Object], list[FieldError]]]] = {
     "validatingadmissionpolicies.admissionregistration.k8s.io": check_policy,
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": check_binding,
 }
+_DEFINITIONS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 _SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
@@ -42,7 +43,12 @@ class Admission:
         self._addresses = ServiceAddresses(service_range)
 
     def check_namespace(self, served: Served, namespace: str, name: str) -> None:
-        """Refuse a creation in a namespace that is not there, or is going."""
+        """Refuse a creation in a namespace that is not there, or is going; or of a definition that is going."""
+        if served.custom:
+            definition = self._store.table(_DEFINITIONS).get(("", served.type.resource))
+            if definition is not None and is_deleting(definition.object):
+                problem = "create not allowed while custom resource definition is terminating"
+                raise forbidden(served.type.resource, name, problem)
         if not served.type.namespaced:
             return
         found = self._store.table("namespaces").get(("", namespace))
@@ -92,21 +98,30 @@ class Admission:
 
     def _with_priority(self, pod: Object) -> Object:
         """Resolve the priority class, as the admission plug-in Priority does."""
-        name = pod["spec"].get("priorityClassName")
-        if not name:
-            return pod
+        spec = pod["spec"]
+        chosen = self._priority_class(spec.get("priorityClassName") or "", meta(pod)["name"])
+        value, preemption = chosen.get("value", 0), chosen.get("preemptionPolicy", "PreemptLowerPriority")
+        if spec["priority"] not in (0, value):
+            problem = (
+                f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; priority "
+                f"admission controller computed {value} from the given PriorityClass name"
+            )
+            raise forbidden("pods", meta(pod)["name"], problem)
+        names = {"priorityClassName": chosen["metadata"]["name"]} if chosen else {}
+        return {**pod, "spec": {**spec, **names, "priority": value, "preemptionPolicy": preemption}}
+
+    def _priority_class(self, name: str, pod: str) -> Object:
+        """Return a priority class, the default one for "", {} where there is none."""
         if name in _SYSTEM_PRIORITIES:
-            return {**pod, "spec": {**pod["spec"], "priority": _SYSTEM_PRIORITIES[name]}}
-        found = self._store.table("priorityclasses.scheduling.k8s.io").get(("", name))
-        if found is None:
-            raise forbidden("pods", meta(pod)["name"], f"no PriorityClass with name {name} was found")
-        chosen = found.object
-        spec = {
-            **pod["spec"],
-            "priority": chosen.get("value", 0),
-            "preemptionPolicy": chosen.get("preemptionPolicy", "PreemptLowerPriority"),
-        }
-        return {**pod, "spec": spec}
+            return {"metadata": {"name": name}, "value": _SYSTEM_PRIORITIES[name]}
+        classes = self._store.table("priorityclasses.scheduling.k8s.io")
+        found = classes.get(("", name))
+        if found is not None:
+            return found.object
+        if name:
+            raise forbidden("pods", pod, f"no PriorityClass with name {name} was found")
+        defaults = [item.object for item in classes.items() if item.object.get("globalDefault")]
+        return min(defaults, key=lambda one: one.get("value", 0), default={})
 
     def _check_rights(self, served: Served, new: Object, old: Object | None, call: Call) -> None:
         check = _ROLE_CHECKS.get(served.type.resource)

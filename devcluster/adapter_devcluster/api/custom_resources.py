@@ -20,6 +20,7 @@ from adapter_devcluster.storage import Store
 
 logger = logging.getLogger(__name__)
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+_NAMES = ("plural", "singular", "shortNames", "kind", "listKind", "categories")
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
@@ -51,22 +52,30 @@ class CustomResources(Controller):
         if is_deleting(crd):
             self._finish(crd)
             return
-        conflict = self._name_conflict(crd)
-        self._write_status(crd, conflict)
-        if not conflict and self._serving.get(item[1]) != crd["spec"]:
+        if self._write_status(crd) and self._serving.get(item[1]) != crd["spec"]:
             self._serve(crd)
 
-    def _name_conflict(self, crd: Object) -> str:
-        """Return why the names can't be served, "" where they can."""
-        spec = crd["spec"]
+    def _names(self, crd: Object) -> tuple[Object, tuple[str, str, str]]:
+        """Return the names that a definition has got, and its condition ``NamesAccepted``."""
+        wanted, accepted = crd["spec"]["names"], copy(section(crd["status"], "acceptedNames"))
+        resources: set[str] = set()
+        kinds: set[str] = set()
         for served in self._registry.types():
-            if served.group != spec["group"] or served.resource == meta(crd)["name"]:
-                continue
-            if served.kind == spec["names"]["kind"]:
-                return f'"{served.kind}" is already in use'
-            if spec["names"].get("singular") == served.singular:
-                return f'"{served.singular}" is already in use'
-        return ""
+            if served.group == crd["spec"]["group"] and served.resource != meta(crd)["name"]:
+                resources |= {served.plural, served.singular, *served.short_names}
+                kinds |= {served.kind, served.list_kind}
+        condition = ("True", "NoConflicts", "no conflicts found")
+        for field, taken in zip(_NAMES, (resources, resources, resources, kinds, kinds, ()), strict=True):
+            names, own = _list_of(wanted.get(field)), _list_of(accepted.get(field))
+            conflicts = [f'"{name}" is already in use' for name in names if name in taken and name not in own]
+            if conflicts:
+                text = conflicts[0] if len(conflicts) == 1 else f"[{', '.join(conflicts)}]"
+                condition = ("False", f"{field[0].upper()}{field[1:]}Conflict", text)
+            elif names:
+                accepted[field] = wanted[field]
+            else:
+                accepted.pop(field, None)
+        return accepted, condition
 
     def _serve(self, crd: Object) -> None:
         name = str(meta(crd)["name"])
@@ -88,27 +97,29 @@ class CustomResources(Controller):
                 if loaded != item.object:
                     table.replace_silently((meta(loaded).get("namespace") or "", meta(loaded)["name"]), loaded)
 
-    def _write_status(self, crd: Object, conflict: str) -> None:
+    def _write_status(self, crd: Object) -> bool:
+        """Write the names, versions and conditions; returns whether the definition may be served."""
         status = copy(section(crd, "status"))
         versions = [one["name"] for one in crd["spec"]["versions"] if one["storage"]]
         status["storedVersions"] = list(dict.fromkeys([*(status.get("storedVersions") or []), *versions]))
-        if not conflict:
-            status["acceptedNames"] = crd["spec"]["names"]
-        accepted = ("False", "KindConflict", conflict) if conflict else ("True", "NoConflicts", "no conflicts found")
-        established = (
-            ("False", "NotAccepted", "not all names are accepted")
-            if conflict
-            else ("True", "InitialNamesAccepted", "the initial names have been accepted")
-        )
+        status["acceptedNames"], accepted = self._names(crd)
         conditions = status["conditions"] = status.get("conditions") or []
         _set_condition(conditions, "NamesAccepted", *accepted)
-        _set_condition(conditions, "Established", *established)
+        established = any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+        if accepted[0] == "True":
+            established = True
+            _set_condition(
+                conditions, "Established", "True", "InitialNamesAccepted", "the initial names have been accepted"
+            )
+        elif not established:
+            _set_condition(conditions, "Established", "False", "NotAccepted", "not all names are accepted")
         changed = dict(crd)
         if CLEANUP not in (meta(crd).get("finalizers") or []):
             changed["metadata"] = {**meta(crd), "finalizers": [*(meta(crd).get("finalizers") or []), CLEANUP]}
             changed = self.client.update(CRDS, changed)
         if status != crd.get("status"):
             self.client.update(CRDS, {**changed, "status": status}, "status")
+        return established
 
     def _finish(self, crd: Object) -> None:
         """Delete all objects of a definition that is being deleted; once they are gone, let it go."""
@@ -185,7 +196,7 @@ def served_versions(crd: Object) -> list[Served]:
                 ),
                 judge=schema,
                 make_shape=_shape_maker(version),
-                load=unchanged if single else schema.load,
+                load=unchanged if single else _loading(schema),
                 to_storage=unchanged if single else _in_version(f"{spec['group']}/{stored}"),
                 storage=version["storage"],
                 exposed=version["served"],
@@ -195,6 +206,16 @@ def served_versions(crd: Object) -> list[Served]:
             )
         )
     return found
+
+
+def _loading(schema: Schema) -> Callable[[Object], Object]:
+    """Give a stored object the form that its version's schema asks for."""
+    api_version = schema.resource.api_version
+    return lambda obj: schema.load({**obj, "apiVersion": api_version})
+
+
+def _list_of(names: object) -> list[str]:
+    return [str(name) for name in names] if isinstance(names, list) else [str(names)] if names else []
 
 
 def _in_version(api_version: str) -> Callable[[Object], Object]:

@@ -54,7 +54,10 @@ class Deleter:
             item = self._store.update(served.resource, marked) if not is_released(marked) else Item(marked, 0)
         if is_released(marked):
             self._admission.release(served, obj)
-            # Watchers see the last state that was stored; what was only marked in passing never was.
+            # Watchers see the last state that was stored. That of a pod is marked first, also when it need not wait;
+            # what else was only marked in passing never was stored.
+            if kind.resource == "pods" and marked is not obj:
+                obj = self._store.update(served.resource, marked).object
             gone = self._store.delete(served.resource, obj)
             return gone.object if kind.resource in _ANSWERED_BY_OBJECT else _success(served, obj)
         return item.object

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from adapter_devcluster.api.call import ListOptions
-from adapter_devcluster.api.registry import Served
+from adapter_devcluster.api.registry import Served, unchanged
 from adapter_devcluster.apiextensions import errors as field_errors
+from adapter_devcluster.builtin.selectable_fields import selectable_view
 from adapter_devcluster.objects import Key, Object, key, labels_of
 from adapter_devcluster.patching.failures import unexpected
 from adapter_devcluster.selectors import (
@@ -44,12 +45,18 @@ class Selection:
     namespace: str = ""
     labels: Selector = EVERYTHING
     fields: tuple[FieldRequirement, ...] = ()
+    view: Callable[[Object], Object] = unchanged
 
     def matches(self, obj: Object) -> bool:
         """Whether an object is selected. Its namespace counts too."""
         if self.namespace and (obj["metadata"].get("namespace") or "") != self.namespace:
             return False
-        return (not self.labels or self.labels.matches(labels_of(obj))) and all(one.matches(obj) for one in self.fields)
+        if self.labels and not self.labels.matches(labels_of(obj)):
+            return False
+        if not self.fields:
+            return True
+        seen = self.view(obj)
+        return all(one.matches(seen) for one in self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ def selection(served: Served, namespace: str, options: ListOptions) -> Selection
         fields = parse_field_selector(options.field_selector, supported)
     except SelectorError as error:
         raise bad_request(str(error)) from error
-    return Selection(namespace, found, fields)
+    return Selection(namespace, found, fields, selectable_view(served.type))
 
 
 class Reader:

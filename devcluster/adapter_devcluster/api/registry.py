@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from adapter_devcluster.apiextensions import Columns, Scale
 from adapter_devcluster.objects import Object
+from adapter_devcluster.patching.field_sets import FieldSet, field_set
 from adapter_devcluster.patching.shapes import Shape
 from adapter_devcluster.resource_types import Judge, ResourceType
+
+_MAIN: Final = field_set(("status",))
+_STATUS: Final = field_set(("spec",))
+_CUSTOM_STATUS: Final = field_set(("spec",), ("metadata",))
 
 
 def unchanged(obj: Object) -> Object:
@@ -53,6 +59,15 @@ class Served:
     def has_status(self) -> bool:
         """Whether the status is written through a subresource."""
         return self.type.subresource("status") is not None
+
+    def reset_fields(self, subresource: str) -> FieldSet | None:
+        """Return what a write through the resource itself or through ``status`` never changes, so never owns.
+
+        As ``GetResetFields`` of the strategies: a custom resource's status is written without any metadata.
+        """
+        if subresource == "status":
+            return _CUSTOM_STATUS if self.custom else _STATUS
+        return _MAIN if self.has_status and not subresource else None
 
 
 @dataclass

@@ -188,6 +188,7 @@ class Api:
                 subresource=subresource,
                 shape=served.shape,
                 now=timestamp(),
+                ignore=served.reset_fields(subresource),
             )
             managers[:] = meta(found).get("managedFields") or []
             return found

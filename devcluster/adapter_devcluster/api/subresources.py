@@ -13,6 +13,7 @@ from adapter_devcluster.apiextensions import errors as field_errors
 from adapter_devcluster.client import Client
 from adapter_devcluster.controllers.disruption import eviction_allowed
 from adapter_devcluster.objects import Object, meta, section, timestamp
+from adapter_devcluster.patching.failures import unexpected
 from adapter_devcluster.statuses import bad_request, conflict, invalid, method_not_allowed, not_found
 
 _POLICIES: Final = ("Foreground", "Background", "Orphan")
@@ -44,13 +45,19 @@ class Subresources:
 
     def bind(self, served: Served, namespace: str, name: str, body: Object, call: Call) -> Object:
         """Put a pod on a node, once."""
-        node = section(body, "target").get("name")
+        _check_name(body, name, "Binding")
+        target = section(body, "target")
+        node = target.get("name")
+        if target.get("kind") not in (None, "", "Node"):
+            raise unexpected(f'target.kind: Unsupported value: "{target["kind"]}": supported values: "Node", "<empty>"')
         if not isinstance(node, str) or not node:
-            raise bad_request("Binding target.name is required: name the node")
+            raise unexpected("target.name: Required value")
 
         def bound(pod: Object) -> Object:
             if "deletionTimestamp" in meta(pod):
-                raise conflict("pods", name, f"pod {name} is being deleted, cannot be assigned to a host")
+                raise conflict("pods/binding", name, f"pod {name} is being deleted, cannot be assigned to a host")
+            if pod["spec"].get("schedulingGates"):
+                raise conflict("pods/binding", name, f"pod {name} has non-empty .spec.schedulingGates")
             if pod["spec"].get("nodeName"):
                 problem = f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
                 raise conflict("pods/binding", name, problem)
@@ -67,6 +74,7 @@ class Subresources:
         return _CREATED
 
     def _evict(self, served: Served, namespace: str, name: str, body: Object, call: Call) -> Object:
+        _check_name(body, name, "Eviction")
         pod = self._client.get("pods", namespace, name)
         if pod is None:
             raise not_found("pods", name)
@@ -86,6 +94,12 @@ class Subresources:
             return {**found, "metadata": metadata, "spec": {**section(found, "spec"), "finalizers": list(finalizers)}}
 
         return self._writer.update(served, namespace, name, finalized, call, subresource="finalize").object
+
+
+def _check_name(body: Object, name: str, kind: str) -> None:
+    """Refuse a body that is about another object than the path."""
+    if section(body, "metadata").get("name", name) != name:
+        raise bad_request(f"name in URL does not match name in {kind} object")
 
 
 def delete_options(body: Object) -> DeleteOptions:

@@ -67,6 +67,7 @@ class Writer:
 
     def _judged_creation(self, served: Served, namespace: str, body: Object, call: Call) -> Object:
         """Judge a creation; a generated name that is taken is generated anew, a few times."""
+        _check_version(served, body, call)
         table = self._store.table(served.resource)
         for tried in range(1, _NAME_TRIES + 1):
             outcome = _judge(served).admit_create(
@@ -121,6 +122,7 @@ class Writer:
                 subresource=subresource,
                 shape=served.shape,
                 now=timestamp(),
+                ignore=served.reset_fields(subresource),
             )
 
         return owns
@@ -153,6 +155,7 @@ def _judge(served: Served) -> Judge:
 
 
 def _judged_update(served: Served, old: Object, wanted: Object, call: Call, subresource: str) -> Object:
+    _check_version(served, wanted, call)
     outcome = _judge(served).admit_update(
         old,
         wanted,
@@ -161,9 +164,21 @@ def _judged_update(served: Served, old: Object, wanted: Object, call: Call, subr
         decoding_errors=call.decoding_errors,
     )
     if call.patching and isinstance(outcome, Refused) and outcome.status["code"] == 400:
-        # What a patch makes unreadable is a fault of the patch.
-        raise invalid("", "", "", [field_errors.invalid("patch", field_errors.OMITTED, str(outcome.status["message"]))])
+        raise _unreadable_patch(str(outcome.status["message"]))
     return _accepted(outcome, call)
+
+
+def _unreadable_patch(problem: str) -> StatusError:
+    """What a patch makes unreadable is a fault of the patch."""
+    return invalid("", "", "", [field_errors.invalid("patch", field_errors.OMITTED, problem)])
+
+
+def _check_version(served: Served, body: Object, call: Call) -> None:
+    """Refuse a custom resource of another version than the path's, as the decoder does that converts between them."""
+    sent, wanted = body.get("apiVersion"), served.type.api_version
+    if served.custom and isinstance(sent, str) and sent and sent != wanted:
+        problem = f"the API version in the data ({sent}) does not match the expected API version ({wanted})"
+        raise _unreadable_patch(problem) if call.patching else bad_request(problem)
 
 
 def _raw_meta(body: Object) -> Object:

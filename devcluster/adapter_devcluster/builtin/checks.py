@@ -104,8 +104,8 @@ def check_label_selector(selector: Mapping[str, Any] | None, path: str) -> Itera
                 yield invalid(index(child(at, "values"), number), value, problem)
 
 
-def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether a ``LabelSelector``, in which nothing is wrong, selects labels."""
+def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
+    """Whether a ``LabelSelector``, in which nothing is wrong, selects labels; none selects nothing."""
     return label_selector(selector).matches(labels)
 
 

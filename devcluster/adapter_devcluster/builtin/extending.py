@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from adapter_devcluster.apiextensions import FieldError, check_crd
-from adapter_devcluster.apiextensions.errors import Reason, index, invalid
+from adapter_devcluster.apiextensions.errors import Reason, forbidden, index, invalid, not_supported, required
 from adapter_devcluster.builtin import checks
 from adapter_devcluster.builtin.strategy import ALL_METADATA, Strategy, UpdateChecks, spec_of
-from adapter_devcluster.objects import Object, copy
+from adapter_devcluster.objects import Object, copy, meta, section
 
 _HTTPS: Final = 443
 
@@ -59,6 +59,49 @@ def _check_definition(crd: Object) -> Iterator[FieldError]:
         # That a name is missing is found with the rest of the metadata.
         if (error.field, error.reason) != ("metadata.name", Reason.REQUIRED):
             yield error
+    yield from _check_approval(crd)
+    yield from _check_conversion(crd["spec"]["conversion"], "spec.conversion")
+    versions, stored = crd["spec"].get("versions") or (), crd["status"].get("storedVersions") or []
+    if not stored:
+        yield invalid("status.storedVersions", stored, "must have at least one stored version")
+        return
+    for version in versions:
+        if version["storage"] and version["name"] not in stored:
+            yield invalid("status.storedVersions", stored, f"must have the storage version {version['name']}")
+    for position, name in enumerate(stored):
+        if name not in {version["name"] for version in versions}:
+            yield invalid(index("status.storedVersions", position), name, _MIGRATE.replace("VERSION", name))
+
+
+def _check_conversion(conversion: Object, path: str) -> Iterator[FieldError]:
+    """Check how objects get from one version to another."""
+    strategy, webhook = conversion.get("strategy"), conversion.get("webhook") or {}
+    if not strategy:
+        yield required(f"{path}.strategy")
+    elif strategy not in ("None", "Webhook"):
+        yield not_supported(f"{path}.strategy", strategy, ("None", "Webhook"))
+    if strategy == "Webhook":
+        client = webhook.get("clientConfig")
+        if client is None:
+            yield required(f"{path}.webhookClientConfig", "required when strategy is set to Webhook")
+        elif ("url" in client) == ("service" in client):
+            yield required(f"{path}.webhookClientConfig", "exactly one of url or service is required")
+        if not webhook.get("conversionReviewVersions"):
+            yield required(f"{path}.conversionReviewVersions")
+    elif "clientConfig" in webhook:
+        yield forbidden(f"{path}.webhookClientConfig", "should not be set when strategy is not set to Webhook")
+
+
+def _check_approval(crd: Object) -> Iterator[FieldError]:
+    """Groups of the Kubernetes community want the word of somebody who approved."""
+    group = crd["spec"]["group"]
+    if group.endswith((".k8s.io", ".kubernetes.io")) or group in ("k8s.io", "kubernetes.io"):
+        approval = str(section(meta(crd), "annotations").get(_APPROVAL, ""))
+        if not approval:
+            yield required(f"metadata.annotations[{_APPROVAL}]", "protected groups must have approval annotation")
+        elif not approval.startswith(("https://", "http://", "unapproved")):
+            detail = "protected groups must have approval annotation with either a URL or a reason starting with"
+            yield invalid(f"metadata.annotations[{_APPROVAL}]", approval, f'{detail} "unapproved"')
 
 
 def _check_definition_update(new: Object, old: Object) -> Iterator[FieldError]:
@@ -69,16 +112,12 @@ def _check_definition_update(new: Object, old: Object) -> Iterator[FieldError]:
     if any(one["type"] == "Established" and one["status"] == "True" for one in conditions):
         yield from checks.unchanged(spec, stored, "spec", "scope")
         yield from checks.unchanged(spec["names"], stored["names"], "spec.names", "kind")
-    served = {version["name"] for version in spec.get("versions") or ()}
-    for position, name in enumerate(new["status"].get("storedVersions") or ()):
-        if name not in served:
-            at = index("status.storedVersions", position)
-            yield invalid(at, name, "missing from spec.versions; " + _MIGRATE)
 
 
+_APPROVAL: Final = "api-approved.kubernetes.io"
 _MIGRATE: Final = (
-    "v1 was previously a storage version, and must remain in spec.versions until a storage migration ensures no data "
-    "remains persisted in v1 and removes v1 from status.storedVersions"
+    "missing from spec.versions; VERSION was previously a storage version, and must remain in spec.versions until a "
+    "storage migration ensures no data remains persisted in VERSION and removes VERSION from status.storedVersions"
 )
 
 

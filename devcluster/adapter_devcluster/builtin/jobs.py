@@ -72,11 +72,10 @@ def _check_job(job: Object) -> Iterator[FieldError]:
     selector, labels = spec.get("selector"), labels_of(spec["template"])
     if selector is None:
         yield required("spec.selector")
-    else:
-        problems = list(checks.check_label_selector(selector, "spec.selector"))
-        yield from problems
-        if not problems and not checks.selects(selector, labels):
-            yield invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+    problems = list(checks.check_label_selector(selector, "spec.selector"))
+    yield from problems
+    if not problems and not checks.selects(selector, labels):
+        yield invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     name, completions = str(meta(job).get("name") or ""), spec.get("completions")
     if spec["completionMode"] == "Indexed" and completions:
         # Pods are named after their index, and their name is their host's name.

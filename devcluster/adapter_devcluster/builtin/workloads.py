@@ -35,11 +35,11 @@ def _check_workload(spec: Object, *, selector_of: str) -> Iterator[FieldError]:
         yield required("spec.selector")
     elif checks.is_empty_selector(selector):
         yield invalid("spec.selector", selector, f"empty selector is invalid for {selector_of}")
-    elif problems:
+    if problems:
         # What can't be read selects nothing, and the template is not looked at.
         yield invalid("spec.selector", selector, "invalid label selector")
         return
-    elif not checks.selects(selector, labels_of(template)):
+    if not checks.selects(selector, labels_of(template)):
         detail = "`selector` does not match template `labels`"
         yield invalid("spec.template.metadata.labels", labels_of(template), detail)
     yield from check_template(template, "spec.template")

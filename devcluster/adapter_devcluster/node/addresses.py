@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
-import socket
 from collections.abc import Iterator
 from typing import Final
 
-LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
+from adapter_devcluster.loopback import LoopbackRange, RangeError
+
 # Tried in turn when no range is asked for, so that several clusters find room on one machine.
 _RANGES: Final = tuple(f"127.{second}.0.0/16" for second in range(64, 128))
 
@@ -18,15 +17,15 @@ class AddressError(Exception):
 
 
 class PodAddresses:
-    """Hands out the addresses of a range in turn, so that one is used again as late as possible.
-
-    A range belongs to one process of a machine at a time: an abstract Unix socket, which goes with the process,
-    holds it.
-    """
+    """Hands out the addresses of a range in turn, so that one is used again as late as possible."""
 
     def __init__(self, cidr: str = "") -> None:
         """Take a range, or a free one if none is given. Raises AddressError."""
-        self._network, self._claim = self._claim_first((cidr,) if cidr else _RANGES)
+        try:
+            self._range = LoopbackRange((cidr,) if cidr else _RANGES)
+        except RangeError as error:
+            raise AddressError(f"no pod address range: {error}; set another one (pod_cidr)") from error
+        self._network = self._range.network
         self._next: Iterator[int] = itertools.cycle(range(1, self._network.num_addresses - 1))
         self._used: set[str] = set()
 
@@ -50,31 +49,4 @@ class PodAddresses:
 
     def close(self) -> None:
         """Give up the range."""
-        self._claim.close()
-
-    @staticmethod
-    def _claim_first(ranges: tuple[str, ...]) -> tuple[ipaddress.IPv4Network, socket.socket]:
-        problem = ""
-        for cidr in ranges:
-            network = _network(cidr)
-            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                claim.bind(f"\0adapter-devcluster-pods-{network}")
-                with socket.socket() as probe:
-                    probe.bind((str(network[1]), 0))
-            except OSError as error:
-                claim.close()
-                problem = f"the pod address range {cidr} can't be used: {error.strerror}; set another one (pod_cidr)"
-                continue
-            return network, claim
-        raise AddressError(problem)
-
-
-def _network(cidr: str) -> ipaddress.IPv4Network:
-    try:
-        network = ipaddress.IPv4Network(cidr)
-    except ValueError as error:
-        raise AddressError(f"the pod address range {cidr!r} is none (pod_cidr): {error}") from error
-    if not network.subnet_of(LOOPBACK) or network.prefixlen > 30:
-        raise AddressError(f"the pod address range {cidr} must lie in {LOOPBACK} and have 2 addresses (pod_cidr)")
-    return network
+        self._range.close()

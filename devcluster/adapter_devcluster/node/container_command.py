@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Final
 from adapter_devcluster.node.container_process import Command, Isolation, StartError
 from adapter_devcluster.node.environment import command_line, container_environment, inherited
 from adapter_devcluster.node.images import ImageCommand
-from adapter_devcluster.node.mount_plan import Mount, MountError, Translation, plan_mounts
+from adapter_devcluster.node.mount_plan import Mount, MountError, Translation, container_path, plan_mounts
 from adapter_devcluster.node.pod_context import PodContext
 from adapter_devcluster.node.volumes.container_mounts import volume_mounts
 from adapter_devcluster.node.volumes.projection import VolumeError
@@ -78,14 +77,15 @@ def _with_mounts(
 ) -> Command:
     isolation = context.node.isolation
     mounts = volume_mounts(container, context.volumes.sources, env, follow_links=isolation != "off")
-    mounts.append(Mount(str(container.get("terminationMessagePath") or _TERMINATION_PATH), files.termination))
+    termination = container_path(str(container.get("terminationMessagePath") or _TERMINATION_PATH))
+    mounts.append(Mount(termination, files.termination))
     if isolation != "off":
         mounts.append(Mount(_HOME, files.folder / "home"))
-    working_dir = str(container.get("workingDir") or image.working_dir or env["HOME"])
+    working_dir = container_path(str(container.get("workingDir") or image.working_dir or env["HOME"]))
     if not Path(working_dir).is_dir() and not any(Path(working_dir).is_relative_to(one.target) for one in mounts):
         # A runtime makes the directory in the container's own file tree.
         (files.folder / "work").mkdir(exist_ok=True)
-        mounts.append(Mount(os.path.normpath(working_dir), files.folder / "work"))
+        mounts.append(Mount(working_dir, files.folder / "work"))
     if isolation == "off":
         translation = Translation(mounts)
         return Command(
@@ -110,4 +110,4 @@ def _own_folders(container: Object, files: ContainerFiles, isolation: Isolation)
     mounts = container.get("volumeMounts") or []
     if any(str(one["mountPath"]).rstrip("/") == "/tmp" for one in mounts):  # noqa: S108
         return {"HOME": home}
-    return {"HOME": home, "TMPDIR": f"{home}/tmp"}
+    return {"HOME": home, "TMPDIR": str(Path(home, "tmp"))}

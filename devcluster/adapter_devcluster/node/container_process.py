@@ -153,14 +153,10 @@ def read_all(descriptor: int, on_data: Callable[[bytes], object]) -> asyncio.Fut
     """Read a pipe to its end on the event loop, then close it."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
-    os.set_blocking(descriptor, False)
 
     def read() -> None:
-        try:
-            data = os.read(descriptor, _CHUNK)
-        except BlockingIOError:
-            return
-        if data:
+        # Nobody else reads it, so there is something to read.
+        if data := os.read(descriptor, _CHUNK):
             on_data(data)
             return
         close()

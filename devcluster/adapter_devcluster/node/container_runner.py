@@ -186,7 +186,7 @@ class ContainerRunner:
         self._context.publish()
 
     async def _post_start(self, process: ContainerProcess) -> bool:
-        """Run the postStart hook; where it fails, the container is ended."""
+        """Run the postStart hook; where it fails, the container is ended. Return whether it still runs."""
         handler = section(self._spec, "lifecycle").get("postStart")
         if not handler:
             return True
@@ -196,8 +196,7 @@ class ContainerRunner:
             self._warn("FailedPostStartHook", f"PostStartHook failed: {error}")
             self._normal("Killing", "FailedPostStartHook")
             await self._end(process, GracePeriod(self._grace_seconds()))
-            return False
-        return True
+        return not process.exited.done()
 
     def _begin_probes(self, target: ProbeTarget) -> None:
         self._probes = ContainerProbes(
@@ -226,8 +225,6 @@ class ContainerRunner:
 
     def _restart(self, kind: str, process: ContainerProcess) -> None:
         """End a container that failed a probe; what follows is up to its restart policy."""
-        if self._stopping:
-            return
         self._normal("Killing", f"Container {self.state.name} failed {kind} probe, will be restarted")
         seconds = section(self._spec, f"{kind}Probe").get("terminationGracePeriodSeconds")
         grace = GracePeriod(self._grace_seconds() if seconds is None else float(seconds))

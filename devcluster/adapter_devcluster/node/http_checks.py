@@ -11,7 +11,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from adapter_devcluster.node.addresses import LOOPBACK
+from adapter_devcluster.loopback import LOOPBACK
 from adapter_devcluster.objects import Object
 
 _READ_LIMIT: Final = 10 * 1024

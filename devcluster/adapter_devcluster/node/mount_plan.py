@@ -21,6 +21,8 @@ from typing import Any, Final
 # What to do, first its name: `launch.build_tree` has them all.
 Operation = tuple[Any, ...]
 
+_OVER_ROOT: Final = "a volume can't be mounted over /"
+
 
 class MountError(Exception):
     """A mount can't be made; the message says why."""
@@ -33,6 +35,11 @@ class Mount:
     target: str
     source: Path
     read_only: bool = False
+
+
+def container_path(path: str) -> str:
+    """Return a path of a container's specification as an absolute one, without ``.`` and needless slashes."""
+    return os.path.normpath("/" + path.lstrip("/"))
 
 
 @dataclass(slots=True)
@@ -88,7 +95,7 @@ def _resolve(plan: _Plan, mount: Mount, is_directory: bool) -> str:
             return whole
         path = os.path.realpath(below)
     if path == "/":
-        raise MountError("a volume can't be mounted over /")
+        raise MountError(_OVER_ROOT)
     if Path(path).is_dir() != is_directory:
         what, other = ("directory", "file") if is_directory else ("file", "directory")
         raise MountError(f"{mount.target}: the volume is a {what}, and the host has a {other} there")
@@ -140,7 +147,10 @@ class Translation:
     """Replaces mount paths by the folders behind them."""
 
     def __init__(self, mounts: Sequence[Mount]) -> None:
-        self._folders: Mapping[str, str] = {one.target.rstrip("/"): str(one.source) for one in mounts}
+        """Raises MountError for a mount over the root directory."""
+        if any(one.target == "/" for one in mounts):
+            raise MountError(_OVER_ROOT)
+        self._folders: Mapping[str, str] = {one.target: str(one.source) for one in mounts}
         # Longest first: a mount inside another one wins.
         alternatives = "|".join(re.escape(one) for one in sorted(self._folders, key=len, reverse=True))
         self._pattern = re.compile(f"{_PATH_BEFORE}(?:{alternatives}){_PATH_AFTER}")

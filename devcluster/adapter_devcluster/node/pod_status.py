@@ -123,12 +123,15 @@ def _initialized(states: Sequence[ContainerState], phase: str) -> Object:
         return {"status": "True", "reason": "PodCompleted"}
     if any(one.kind == "main" and (one.container_id or one.last_state) for one in states):
         return {"status": "True"}
-    done = {"init": lambda one: one.exit_code == 0, "sidecar": lambda one: one.started, "main": lambda _: True}
-    open_ones = [one.name for one in states if not done[one.kind](one)]
-    if not open_ones:
+    incomplete = [one.name for one in states if not _is_complete(one)]
+    if not incomplete:
         return {"status": "True"}
-    message = f"containers with incomplete status: [{' '.join(open_ones)}]"
+    message = f"containers with incomplete status: [{' '.join(incomplete)}]"
     return {"status": "False", "reason": "ContainersNotInitialized", "message": message}
+
+
+def _is_complete(state: ContainerState) -> bool:
+    return state.kind == "main" or (state.started if state.kind == "sidecar" else state.exit_code == 0)
 
 
 def _containers_ready(states: Sequence[ContainerState], phase: str) -> Object:

@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS: Final = 5.0
 _TOKEN_RETRY_SECONDS: Final = 1.0
+_NOT_FOUND: Final = 404
 _TOO_LATE: Final = "Pod was active on the node longer than the specified deadline"
 
 
@@ -309,16 +310,21 @@ class PodWorker:
                 timer.cancel()
 
     async def _wait_until_gone(self) -> None:
-        asked = False
-        while not self._gone:
-            if is_deleting(self._pod) and not asked:
-                asked = True
-                try:
-                    self._host.client.delete("pods", *key(self._pod), uid=uid(self._pod), grace_seconds=0)
-                except StatusError as error:
-                    logger.debug("pod %s is gone already: %s", key(self._pod), error)
-                continue
+        while not self._gone and not (is_deleting(self._pod) and self._delete()):
             await self._changed.wait()
+        while not self._gone:
+            await self._changed.wait()
+
+    def _delete(self) -> bool:
+        """Finish the deletion of the pod's object, which may still wait for finalizers; return whether it is done."""
+        try:
+            self._host.client.delete("pods", *key(self._pod), uid=uid(self._pod), grace_seconds=0)
+        except StatusError as error:
+            if error.code != _NOT_FOUND:
+                logger.warning("pod %s can't be deleted: %s", key(self._pod), error)
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._changed.tell)
+                return False
+        return True
 
     def _set_deadline(self) -> None:
         if self._deadline is not None:
@@ -356,6 +362,7 @@ class PodWorker:
             self._host.client.update("pods", {**current, "status": status}, "status")
         except StatusError as error:
             logger.warning("the status of pod %s was not written: %s", key(self._pod), error)
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.publish)
 
     def _completed(self, pod: Object) -> Object:
         """Return a pod with its service account's token among the volumes."""

@@ -41,10 +41,8 @@ async def check(probe: Object, target: ProbeTarget) -> None:
     elif action := probe.get("tcpSocket"):
         host = str(action.get("host") or target.pod_address)
         await tcp_connect(host, port_number(action["port"], target.container), seconds)
-    elif "grpc" in probe:
-        raise ProbeError("gRPC probes are not supported by this node")
     else:
-        raise ProbeError(f"missing probe handler for {target.container['name']}")
+        raise ProbeError("gRPC probes are not supported by this node")
 
 
 async def _execute(command: list[str], process: ContainerProcess, seconds: float) -> None:

@@ -28,9 +28,7 @@ class Child:
                 signal.pidfd_send_signal(self._descriptor, number)
 
     def _reap(self) -> None:
-        code = self._process.poll()
-        if code is None:
-            return
+        code = self._process.wait()  # it has ended: no wait
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
         if not self.exited.done():

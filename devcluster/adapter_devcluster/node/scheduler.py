@@ -49,8 +49,7 @@ class Scheduler(Controller):
         del item
         todo = [pod for number, pod in self._waiting_pods.items() if number not in self._refused]
         for pod in sorted(todo, key=_order):
-            if uid(pod) in self._waiting_pods:
-                self._schedule(pod)
+            self._schedule(pod)
 
     def _on_node(self, change: Change) -> None:
         name = str(meta(change.object)["name"])

@@ -19,12 +19,22 @@ from adapter_devcluster.serving.exchange import Exchange
 from adapter_devcluster.serving.faults import Faults
 from adapter_devcluster.serving.pod_streams import PodStreams
 from adapter_devcluster.serving.watches import WatchStream, watch_options
-from adapter_devcluster.statuses import UnknownPathError, bad_request, method_not_allowed, no_such_path, not_found
+from adapter_devcluster.statuses import (
+    StatusError,
+    UnknownPathError,
+    bad_request,
+    method_not_allowed,
+    no_such_path,
+    not_found,
+    status_error,
+)
 from adapter_devcluster.storage import Item
 
 _REVISIONS: Final = "controllerrevisions.apps"
 _BUILT_IN: Final = frozenset((found.group, found.version) for found in BUILTIN)
 _PROXIES: Final = ("proxy",)
+# What needs a connection of its own, which the node does not offer.
+_UNSERVED_STREAMS: Final = frozenset({"attach", "exec", "portforward"})
 _POSTED: Final = ("binding", "eviction", "token")
 
 
@@ -46,6 +56,8 @@ class ResourceRequests:
         misplaced = bool(target.namespace) > served.type.namespaced
         if misplaced or (served.type.namespaced and target.name and not target.namespace):
             raise UnknownPathError() if served.custom else no_such_path()
+        if served.resource == "pods" and target.subresource in _UNSERVED_STREAMS:
+            raise _unserved_stream(target.subresource)
         if target.subresource and served.type.subresource(target.subresource) is None:
             raise not_found(served.type.resource, target.name) if served.custom else no_such_path()
         return served
@@ -167,6 +179,12 @@ def _check_verb(served: Served, exchange: Exchange) -> None:
     methods = ("GET", "POST", "PUT", "PATCH", "DELETE", *(["HEAD"] if served.custom else []))
     if not allowed or method not in methods:
         raise method_not_allowed(served.type.resource if served.custom else "")
+
+
+def _unserved_stream(subresource: str) -> StatusError:
+    """405 in words that tell a user of kubectl what to do instead."""
+    problem = f"{subresource} is not served by this development cluster: its pods are processes of this machine"
+    return status_error(405, "MethodNotAllowed", problem, resource="pods")
 
 
 async def _raw_body(request: web.BaseRequest) -> bytes:

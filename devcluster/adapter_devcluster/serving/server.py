@@ -66,7 +66,11 @@ class HttpServer:
         self.faults.resume()
         if self._listener is not None:
             self._listener.close()
+        transports = [one.transport for one in self._server.connections if one.transport is not None]
         await self._server.shutdown(0.1)
+        for transport in transports:
+            # A client that does not answer TLS's farewell would keep its connection open.
+            transport.abort()
         await self._streams.close()
         self.audit.close()
 

@@ -71,6 +71,64 @@ def test_what_is_wrong_with_a_definition() -> None:
         ("spec.names.singular", "Required"),
     ]
     assert ("spec.versions", "Invalid") in refusal(_definition(versions=[]))
+    assert refusal(_definition(versions=[_version(), _version("v2")])) == [
+        ("spec.versions", "Invalid"),
+        ("status.storedVersions", "Invalid"),
+    ]
+
+
+CLIENT = {"service": {"name": "s", "namespace": "n"}}
+
+
+@pytest.mark.parametrize(
+    ("conversion", "expected"),
+    [
+        ({"strategy": ""}, [("spec.conversion.strategy", "Required")]),
+        ({"strategy": "x"}, [("spec.conversion.strategy", "NotSupported")]),
+        (
+            {"strategy": "Webhook"},
+            [
+                ("spec.conversion.conversionReviewVersions", "Required"),
+                ("spec.conversion.webhookClientConfig", "Required"),
+            ],
+        ),
+        (
+            {"strategy": "Webhook", "webhook": {"clientConfig": {}, "conversionReviewVersions": ["v1"]}},
+            [("spec.conversion.webhookClientConfig", "Required")],
+        ),
+        (
+            {"strategy": "None", "webhook": {"clientConfig": CLIENT, "conversionReviewVersions": ["v1"]}},
+            [("spec.conversion.webhookClientConfig", "Forbidden")],
+        ),
+        ({"strategy": "Webhook", "webhook": {"clientConfig": CLIENT, "conversionReviewVersions": ["v1"]}}, []),
+    ],
+)
+def test_what_is_wrong_with_a_conversion(conversion: Object, expected: Any) -> None:
+    assert refusal(_definition(conversion=conversion)) == expected
+
+
+def test_groups_of_the_community_are_approved() -> None:
+    def refused(**annotations: str) -> Any:
+        found = _definition(group="example.k8s.io")
+        found["metadata"] = {"name": "things.example.k8s.io", "annotations": annotations}
+        return refusal(found)
+
+    at = "metadata.annotations[api-approved.kubernetes.io]"
+    assert refused() == [(at, "Required")]
+    assert refused(**{"api-approved.kubernetes.io": "yes"}) == [(at, "Invalid")]
+    assert refused(**{"api-approved.kubernetes.io": "https://example.test/1"}) == []
+    assert refused(**{"api-approved.kubernetes.io": "unapproved, experimental"}) == []
+
+
+def test_a_storage_version_stays_among_the_stored_ones() -> None:
+    def forget(one: Object) -> None:
+        one["status"]["storedVersions"] = None
+
+    old = created(_definition())
+    assert updated(old, forget)["status"]["storedVersions"] == ["v1"]
+    odd = created(_definition())
+    odd["status"]["storedVersions"] = []
+    assert updated(odd, lambda one: one["metadata"].update(labels={"a": "b"}))["status"]["storedVersions"] == ["v1"]
 
 
 def test_a_new_storage_version_is_noted() -> None:

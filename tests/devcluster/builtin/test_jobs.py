@@ -90,7 +90,10 @@ def test_a_failure_policy_waits_for_the_pod_to_fail() -> None:
 def test_a_selector_by_hand() -> None:
     found = created(job(manualSelector=True, selector={"matchLabels": {"app": "a"}}))
     assert found["spec"]["template"]["metadata"]["labels"] == {"app": "a"}
-    assert refusal(job(manualSelector=True)) == [("spec.selector", "Required")]
+    assert refusal(job(manualSelector=True)) == [
+        ("spec.selector", "Required"),
+        ("spec.template.metadata.labels", "Invalid"),
+    ]
     assert refusal(job(manualSelector=True, selector={"matchLabels": {"app": "b"}})) == [
         ("spec.template.metadata.labels", "Invalid")
     ]
@@ -284,7 +287,8 @@ def test_what_may_not_change(change: Any, expected: Any) -> None:
 
 def test_a_selector_can_not_be_left_out() -> None:
     found = change_refusal(created(job()), lambda one: one["spec"].pop("selector"))
-    assert found == [("spec.selector", "Invalid"), ("spec.selector", "Required"), ("spec.selector", "Required")]
+    twice = [("spec.selector", "Required")] * 2 + [("spec.template.metadata.labels", "Invalid")] * 2
+    assert found == [("spec.selector", "Invalid"), *twice]
 
 
 def test_generated_labels_can_not_be_left_out() -> None:

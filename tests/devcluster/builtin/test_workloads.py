@@ -85,7 +85,7 @@ def test_what_every_daemon_set_gets() -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"selector": None}, [("spec.selector", "Required")]),
+        ({"selector": None}, [("spec.selector", "Required"), ("spec.template.metadata.labels", "Invalid")]),
         ({"selector": {}}, [("spec.selector", "Invalid")]),
         ({"selector": {"matchLabels": {"app": "b"}}}, [("spec.template.metadata.labels", "Invalid")]),
         (

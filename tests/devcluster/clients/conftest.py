@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def kubectl(cluster: DevCluster, home: Path, tmp_path: Path) -> Kubectl:
+def kubectl(cluster: DevCluster, home: Path, tmp_path: Path) -> Iterator[Kubectl]:
     """kubectl in a namespace that only this test has."""
     name = f"test-{next(_COUNT)}"
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    cluster.call(lambda: cluster.cluster.api.client("test").create("namespaces", namespace))
+    client = cluster.call(lambda: cluster.cluster.api.client("test"))
+    cluster.call(lambda: client.create("namespaces", namespace))
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     config["contexts"][0]["context"]["namespace"] = name
     path = tmp_path / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
-    return Kubectl(path, home, name)
+    yield Kubectl(path, home, name)
+    if cluster.call(lambda: client.get("namespaces", "", name)):
+        cluster.call(lambda: client.delete("namespaces", "", name))

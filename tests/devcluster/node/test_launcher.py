@@ -13,7 +13,8 @@ import pytest
 from adapter_devcluster.node.container_process import Command, ContainerProcess, Isolation, StartError, start
 from adapter_devcluster.node.isolation import find_isolation
 from adapter_devcluster.node.mount_plan import Mount, plan_mounts
-from adapter_testing.processes import alive_with_mark, mark, wait_until
+from adapter_devcluster.node.processes import Child, spawn
+from adapter_testing.processes import alive_with_mark, children_of, mark, open_descriptors, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -116,10 +117,10 @@ def test_a_mount_that_fails_keeps_it_from_starting(tmp_path: Path) -> None:
 
 def test_a_launcher_that_can_not_be_started_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(StartError, match="starting the launcher: .*/no/such/python"):
+    before = open_descriptors()
+    with pytest.raises(StartError, match=r"starting the launcher: .*/no/such/python"):
         asyncio.run(finished(command(tmp_path, "", "off")))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 @EVERY
@@ -166,7 +167,7 @@ def test_no_process_survives_its_container(tmp_path: Path, isolation: Isolation,
         assert alive_with_mark(name) == []
         return code
 
-    os.makedirs(tmp_path / "volume")
+    (tmp_path / "volume").mkdir()
     os.mkfifo(tmp_path / "volume/go")
     if isolation == "off" and end == "the launcher":
         return  # nothing stands over the orphans then: that is what namespaces are for
@@ -290,11 +291,48 @@ def test_isolation_can_be_switched_off(tmp_path: Path) -> None:
     assert asyncio.run(find_isolation("off", tmp_path)) == ("off", "namespaces are switched off")
 
 
-def test_where_namespaces_do_not_work_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A trial that fails for any reason: here the kernel is asked for impossible limits by a broken launcher."""
+@pytest.mark.parametrize(
+    ("launcher", "why"),
+    [
+        ("import sys; sys.exit(1)", "a command in namespaces ended with 1"),
+        (
+            "import marshal, os; os.write(marshal.load(open(0, 'rb'))['report'], b'error unshare: not permitted')",
+            "unshare: not permitted",
+        ),
+    ],
+)
+def test_where_namespaces_do_not_work_the_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str, why: str
+) -> None:
+    """A trial that fails: the launcher stands for the kernel here."""
     broken = tmp_path / "launch.py"
-    broken.write_text("import sys; sys.exit(1)")
+    broken.write_text(launcher)
     monkeypatch.setattr("adapter_devcluster.node.container_process.LAUNCHER", broken)
-    found, why = asyncio.run(find_isolation("auto", tmp_path))
-    assert found == "off"
-    assert why
+    reasons = [why] * (2 if os.geteuid() == 0 else 1)
+    assert asyncio.run(find_isolation("auto", tmp_path)) == ("off", "; ".join(reasons))
+
+
+def child_of_this(script: str) -> Child:
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    child = spawn(["/bin/sh", "-c", script], stdin=descriptor, output=descriptor)
+    os.close(descriptor)
+    return child
+
+
+def test_a_child_that_has_ended_gets_no_signals() -> None:
+    async def go() -> int:
+        child = child_of_this("exit 3")
+        code = await child.exited
+        child.signal(signal.SIGTERM)
+        return code
+
+    assert asyncio.run(go()) == 3
+
+
+def test_a_child_that_nobody_waits_for_any_more_is_reaped() -> None:
+    async def go() -> None:
+        child = child_of_this("sleep 0.05")
+        child.exited.cancel()
+        await wait_until(lambda: child.pid not in children_of(os.getpid()))
+
+    asyncio.run(go())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter_devcluster.node.container_process import Command, Isolation, start
-from adapter_devcluster.node.mount_plan import Mount, MountError, Translation, plan_mounts
+from adapter_devcluster.node.mount_plan import Mount, MountError, Translation, container_path, plan_mounts
 
 pytestmark = pytest.mark.unit
 
@@ -128,11 +128,20 @@ def test_file_and_directory_do_not_fit(tmp_path: Path) -> None:
 def test_the_root_directory_is_no_mount_point(tmp_path: Path) -> None:
     with pytest.raises(MountError, match="can't be mounted over /"):
         plan_mounts([Mount("/", tmp_path)], "/unused")
+    with pytest.raises(MountError, match="can't be mounted over /"):
+        Translation([Mount("/", tmp_path)])
 
 
 def test_a_mount_point_below_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MountError, match="reading /etc/hostname: Not a directory"):
         plan_mounts([Mount("/etc/hostname/sub", tmp_path)], "/unused")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/a/b/", "/a/b"), ("a", "/a"), ("//a//b", "/a/b"), ("/a/./b/../c", "/a/c"), ("/", "/")]
+)
+def test_paths_of_containers(path: str, expected: str) -> None:
+    assert container_path(path) == expected
 
 
 def test_translation_replaces_whole_paths() -> None:

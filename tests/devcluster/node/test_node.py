@@ -16,7 +16,7 @@ from adapter_devcluster.node import Node, NodeConfig, NodeError
 from adapter_devcluster.objects import parse_time
 from adapter_devcluster.statuses import StatusError
 from adapter_testing.node_lab import IMAGE, NAMESPACE, NodeLab, node_lab, with_node
-from adapter_testing.processes import alive_with_mark, children_of, mark, wait_until
+from adapter_testing.processes import alive_with_mark, children_of, mark, open_descriptors, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -67,7 +67,6 @@ def test_the_lease_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_node_that_is_there_already_is_taken_over(tmp_path: Path) -> None:
     async def go() -> None:
         lab = NodeLab(tmp_path)
-        lab.client.delete("namespaces", "", "kube-node-lease")
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "devcluster", "labels": {"mine": "kept"}}}
         lab.client.create("nodes", node)
         await lab.node.start()
@@ -114,7 +113,7 @@ def test_a_container_that_waits_has_no_log(tmp_path: Path) -> None:
         lab.pod("unbound", schedulerName="another")
 
         def reason(name: str) -> str:
-            return str(lab.container(name).get("state", {}).get("waiting", {}).get("reason"))
+            return str(lab.waiting(name).get("reason"))
 
         await lab.until(lambda: (reason("image"), reason("volume")) == ("ErrImagePull", "ContainerCreating"))
         start = 'container "main" in pod "{}" is waiting to start: {}'
@@ -241,20 +240,51 @@ def test_pods_wait_where_no_address_is_left(tmp_path: Path, monkeypatch: pytest.
     with_node(work, tmp_path, pod_cidr="127.202.0.0/30")
 
 
-def test_an_error_of_the_node_itself_shows_in_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["start", "run_hook", "a sidecar's start"])
+def test_an_error_of_the_node_itself_shows_in_the_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     async def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("adapter_devcluster.node.container_runner.start", broken)
+    monkeypatch.setattr(f"adapter_devcluster.node.container_runner.{part.rpartition(' ')[2]}", broken)
+    name = mark()
 
     async def work(lab: NodeLab) -> None:
-        lab.pod("p", "exit 0")
+        hook = {"lifecycle": {"postStart": {"exec": {"command": ["true"]}}}, "env": [{"name": "MARK", "value": name}]}
+        sidecar = {"name": "side", "image": IMAGE, "command": ["true"], "restartPolicy": "Always"}
+        lab.pod("p", "sleep 60", main=hook, initContainers=[sidecar] if "sidecar" in part else [])
         pod = await lab.phase("p", "Failed")
         assert (pod["status"]["reason"], pod["status"]["message"]) == ("NodeError", "RuntimeError: a bug")
+        assert alive_with_mark(name) == []
         lab.delete("p")
         await lab.gone("p")
 
     with_node(work, tmp_path)
+
+
+def test_a_lease_that_can_not_be_written_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("adapter_devcluster.node.node_object._RENEW_SECONDS", 0.01)
+
+    async def work(lab: NodeLab) -> None:
+        await wait_until(lambda: "the lease of node devcluster was not renewed" in caplog.text)
+        lab.allow()
+        await wait_until(
+            lambda: lab.client.get("leases.coordination.k8s.io", "kube-node-lease", "devcluster") is not None
+        )
+
+    async def go() -> None:
+        lab = NodeLab(tmp_path)
+        lab.deny("leases.coordination.k8s.io")
+        await lab.node.start()
+        try:
+            await work(lab)
+        finally:
+            await lab.node.stop()
+
+    asyncio.run(go())
 
 
 def test_many_pods_start_and_finish_and_leave_nothing(tmp_path: Path) -> None:
@@ -270,13 +300,13 @@ def test_many_pods_start_and_finish_and_leave_nothing(tmp_path: Path) -> None:
         assert len(addresses) == len(names)
         assert [await lab.log(name) for name in names] == [f"{name}\n" for name in names]
         assert children_of(os.getpid()) == {}
-        descriptors = len(os.listdir("/proc/self/fd"))
+        descriptors = open_descriptors()
         for name in names:
             lab.delete(name)
         for name in names:
             await lab.gone(name)
         await lab.no_pod_folders()
-        assert len(os.listdir("/proc/self/fd")) <= descriptors
+        assert open_descriptors() <= descriptors
 
     with_node(work, tmp_path, max_pods=25)
 

@@ -1,5 +1,6 @@
 """Pods from their creation to their end: status, phases, events, deletion."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from adapter_devcluster.objects import Object
 from adapter_testing.node_lab import IMAGE, NAMESPACE, NodeLab, with_node
+from adapter_testing.processes import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -158,7 +160,7 @@ def test_the_deadline_of_a_pod(tmp_path: Path) -> None:
 
 def test_a_deadline_that_is_set_later(tmp_path: Path) -> None:
     async def work(lab: NodeLab) -> None:
-        lab.pod("p", "sleep 60")
+        lab.pod("p", "sleep 60", activeDeadlineSeconds=600)
         await lab.running("p")
         lab.client.patch("pods", NAMESPACE, "p", {"spec": {"activeDeadlineSeconds": 1}})
         pod = await lab.phase("p", "Failed")
@@ -233,9 +235,7 @@ def test_several_containers_share_the_address_and_end_apart(tmp_path: Path) -> N
 def test_an_image_that_nothing_stands_for(tmp_path: Path) -> None:
     async def work(lab: NodeLab) -> None:
         lab.pod("p", main={"image": "registry.test/other:1"})
-        await lab.until(
-            lambda: lab.container("p").get("state", {}).get("waiting", {}).get("reason") == "ImagePullBackOff"
-        )
+        await lab.until(lambda: lab.waiting("p").get("reason") == "ImagePullBackOff")
         problem = 'failed to pull and unpack image "registry.test/other:1": no command stands for it; name one (images)'
         message = f'Back-off pulling image "registry.test/other:1": ErrImagePull: {problem}'
         assert lab.container("p")["state"]["waiting"]["message"] == message
@@ -311,3 +311,91 @@ def test_more_gpus_than_there_are_on_a_pod_that_was_bound_by_hand(tmp_path: Path
         assert "Node didn't have enough resource: nvidia.com/gpu" in pod["status"]["message"]
 
     with_node(work, tmp_path, gpus=1)
+
+
+def test_a_deletion_right_after_an_eviction_shortens_it(tmp_path: Path) -> None:
+    async def work(lab: NodeLab) -> None:
+        lab.pod("p", "trap '' TERM; echo up; while :; do sleep 1; done", terminationGracePeriodSeconds=600)
+        await lab.logged_when_running("p", "up")
+        lab.node.evict(NAMESPACE, "p", message="preempted")
+        lab.delete("p", grace_seconds=1)
+        await lab.gone("p")
+
+    with_node(work, tmp_path)
+
+
+def test_a_pod_that_had_ended_before_the_node_came_is_not_run(tmp_path: Path) -> None:
+    async def go() -> None:
+        lab = NodeLab(tmp_path)
+        lab.pod("p", f"touch {tmp_path}/ran", nodeName="devcluster")
+        lab.client.patch("pods", NAMESPACE, "p", {"status": {"phase": "Failed"}}, "status")
+        lab.pod("q", "exit 0", nodeName="devcluster")
+        await lab.node.start()
+        try:
+            await lab.phase("q", "Succeeded")
+            lab.delete("p")
+            await lab.gone("p")
+        finally:
+            await lab.node.stop()
+
+    asyncio.run(go())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_pod_that_nobody_runs_may_go(tmp_path: Path) -> None:
+    async def work(lab: NodeLab) -> None:
+        lab.pod("p", schedulerName="another")
+        lab.delete("p")
+        await lab.gone("p")
+        lab.pod("q", "exit 0")
+        await lab.phase("q", "Succeeded")
+
+    with_node(work, tmp_path)
+
+
+@pytest.mark.parametrize(("resource", "operation"), [("pods/status", "UPDATE"), ("pods", "DELETE")])
+def test_what_the_server_refuses_is_tried_again(
+    tmp_path: Path, resource: str, operation: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("adapter_devcluster.node.pod_worker._RETRY_SECONDS", 0.02)
+
+    async def work(lab: NodeLab) -> None:
+        lab.pod("p", "read line < /dev/zero", terminationGracePeriodSeconds=1)
+        await lab.running("p")
+        if operation == "DELETE":
+            lab.delete("p")
+            lab.deny(resource, operation)
+            await wait_until(lambda: "can't be deleted" in caplog.text)
+        else:
+            lab.deny(resource, operation)
+            lab.delete("p")
+            await wait_until(lambda: "was not written" in caplog.text)
+        lab.allow()
+        await lab.gone("p")
+
+    with_node(work, tmp_path)
+
+
+def test_a_folder_of_the_host_that_comes_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter_devcluster.node.pod_worker._RETRY_SECONDS", 0.02)
+    folder = tmp_path / "data"
+
+    async def work(lab: NodeLab) -> None:
+        mounts = {"volumeMounts": [{"name": "h", "mountPath": "/h"}]}
+        lab.pod("p", "ls /h", main=mounts, volumes=[{"name": "h", "hostPath": {"path": str(folder)}}])
+        await lab.until(lambda: "FailedMount" in dict(lab.events("p")))
+        folder.mkdir()
+        await lab.phase("p", "Succeeded")
+
+    with_node(work, tmp_path / "node")
+
+
+def test_a_pod_that_is_deleted_does_not_run_into_its_deadline(tmp_path: Path) -> None:
+    async def work(lab: NodeLab) -> None:
+        lab.pod("p", "trap '' TERM; echo up; while :; do sleep 1; done", activeDeadlineSeconds=1)
+        await lab.logged_when_running("p", "up")
+        lab.delete("p", grace_seconds=2)
+        await lab.gone("p")
+        assert "DeadlineExceeded" not in dict(lab.events("p"))
+
+    with_node(work, tmp_path)

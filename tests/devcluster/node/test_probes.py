@@ -103,10 +103,17 @@ def test_a_slow_answer_and_a_closed_port() -> None:
             CheckError, match=r'Get "http://127.0.0.1:1/": dial tcp 127.0.0.1:1: connect: connection refused'
         ):
             await get(1)
-        with pytest.raises(CheckError, match="dial tcp 127.0.0.1:1: connect: connection refused"):
+        with pytest.raises(CheckError, match=r"dial tcp 127\.0\.0\.1:1: connect: connection refused"):
             await tcp_connect("localhost", 1, 1)
 
     asyncio.run(closed())
+
+
+def test_a_port_that_is_open() -> None:
+    async def work(port: int) -> None:
+        await tcp_connect("127.0.0.1", port, 1)
+
+    asyncio.run(served(work))
 
 
 def test_an_answer_that_is_no_http() -> None:
@@ -286,13 +293,16 @@ def test_readiness_gates(tmp_path: Path) -> None:
         await lab.until(lambda: lab.condition("p", "ContainersReady")["status"] == "True")
         message = 'corresponding condition of pod readiness gate "test/gate" does not exist.'
         assert lab.condition("p", "Ready")["message"] == message
-        for value in ("False", "True"):
+
+        def answer(value: str) -> None:
             gate = {"type": "test/gate", "status": value, "lastTransitionTime": "2026-01-01T00:00:00Z"}
             others = [one for one in lab.get("p")["status"]["conditions"] if one["type"] != "test/gate"]
             lab.client.patch("pods", NAMESPACE, "p", {"status": {"conditions": [*others, gate]}}, "status")
-            if value == "False":
-                told = 'the status of pod readiness gate "test/gate" is not "True", but False'
-                await lab.until(lambda: lab.condition("p", "Ready").get("message") == told)
+
+        answer("False")
+        told = 'the status of pod readiness gate "test/gate" is not "True", but False'
+        await lab.until(lambda: lab.condition("p", "Ready").get("message") == told)
+        answer("True")
         await lab.ready("p")
         assert lab.condition("p", "test/gate")["status"] == "True"
 

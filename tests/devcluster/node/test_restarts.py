@@ -234,3 +234,13 @@ def test_a_hook_over_http(tmp_path: Path) -> None:
         assert ("FailedPostStartHook", f"PostStartHook failed: {problem}") in lab.events("p")
 
     with_node(work, tmp_path)
+
+
+def test_a_hook_of_a_kind_that_is_gone(tmp_path: Path) -> None:
+    async def work(lab: NodeLab) -> None:
+        lab.pod("p", "sleep 60", main={"lifecycle": {"postStart": {"tcpSocket": {"port": 1}}}})
+        await lab.phase("p", "Failed")
+        message = "PostStartHook failed: cannot run handler: unknown or unsupported (tcpSocket is deprecated)"
+        assert ("FailedPostStartHook", message) in lab.events("p")
+
+    with_node(work, tmp_path)

@@ -161,20 +161,7 @@ def test_pods_are_spread_over_nodes_and_a_gone_node_gets_none(tmp_path: Path) ->
 
 def test_a_binding_that_is_refused_is_reported(tmp_path: Path) -> None:
     async def work(lab: NodeLab) -> None:
-        rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["pods/binding"]}]
-        policy = {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingAdmissionPolicy",
-            "metadata": {"name": "deny"},
-            "spec": {
-                "matchConstraints": {"resourceRules": rules},
-                "validations": [{"expression": "false", "message": "not today"}],
-            },
-        }
-        lab.client.create("validatingadmissionpolicies.admissionregistration.k8s.io", policy)
-        binding = {"kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "deny"}}
-        binding |= {"apiVersion": policy["apiVersion"], "spec": {"policyName": "deny", "validationActions": ["Deny"]}}
-        lab.client.create("validatingadmissionpolicybindings.admissionregistration.k8s.io", binding)
+        lab.deny("pods/binding")
         lab.pod("p", "exit 0")
         await lab.until(lambda: any(reason == "FailedScheduling" for reason, _ in lab.events("p")))
         assert "Binding rejected: " in dict(lab.events("p"))["FailedScheduling"]

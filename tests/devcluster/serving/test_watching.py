@@ -79,7 +79,7 @@ def test_a_watch_from_history_that_is_gone_is_told_so(call: ApiCalls, cluster: D
     [
         ({"sendInitialEvents": "true"}, 422),
         ({"resourceVersionMatch": "NotOlderThan"}, 422),
-        ({"resourceVersion": "x"}, 400),
+        ({"resourceVersion": "x"}, 422),
         ({"labelSelector": "a in ("}, 400),
         ({"fieldSelector": "data.k=v"}, 400),
     ],

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from adapter_devcluster.node.environment import expand
-from adapter_devcluster.node.mount_plan import Mount
+from adapter_devcluster.node.mount_plan import Mount, container_path
 from adapter_devcluster.node.volumes.pod_volumes import VolumeSource
 from adapter_devcluster.node.volumes.projection import VolumeError
 from adapter_devcluster.objects import Object
@@ -31,8 +30,7 @@ def _mount(mount: Object, sources: Mapping[str, VolumeSource], env: Mapping[str,
     path = source.path
     if part := mount.get("subPath") or expand(mount.get("subPathExpr") or "", env):
         path = _inside(source, part, follow_links)
-    target = os.path.normpath(f"/{mount['mountPath']}")
-    return Mount(target.replace("//", "/"), path, source.read_only or mount.get("readOnly") is True)
+    return Mount(container_path(mount["mountPath"]), path, source.read_only or mount.get("readOnly") is True)
 
 
 def _inside(source: VolumeSource, part: str, follow_links: bool) -> Path:
