@@ -7,9 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import logging
 import os
 import select
 import signal
@@ -18,17 +15,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from adapter_devcluster.serving.faults import CallFault, FaultPlan, WatchFault
+from adapter_devcluster.process_state import CommandError, refuse_second, running
 
 _READY_SECONDS: Final = 30.0
 _READY_LINES: Final = 2
 _STOP_SECONDS: Final = 60.0
-
-
-class CommandError(Exception):
-    """What keeps a command from doing its work; the message says what to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,73 +84,15 @@ def default_directory() -> Path:
     return Path(base) / "adapter-devcluster"
 
 
-def fault_plan(options: argparse.Namespace) -> FaultPlan:
-    """Return the faults that the flags ask for."""
-    calls = []
-    if options.fail_nth is not None:
-        calls.append(CallFault(nth=options.fail_nth, code=options.fail_code))
-    if options.fail_share is not None:
-        calls.append(CallFault(share=options.fail_share, code=options.fail_code))
-    if options.delay_seconds:
-        calls.append(CallFault(effect="Delay", delay_seconds=options.delay_seconds))
-    watches = []
-    if options.cut_watches_after or options.duplicate_share or options.hold_share:
-        watches.append(
-            WatchFault(
-                cut_after_events=options.cut_watches_after,
-                duplicate_share=options.duplicate_share,
-                hold_share=options.hold_share,
-                hold_seconds=options.hold_seconds,
-            )
-        )
-    return FaultPlan(calls=tuple(calls), watches=tuple(watches), seed=options.seed)
-
-
 def _serve(options: argparse.Namespace) -> int:
-    """Run a cluster in this process until it is told to stop."""
-    # What a cluster needs is not needed to ask about one: `status` and `down` answer at once.
-    from adapter_devcluster.cluster import Cluster, ClusterConfig  # noqa: PLC0415
-    from adapter_devcluster.node.images import image_table  # noqa: PLC0415
+    # Whoever only starts, stops or asks about a cluster does not wait for all that one is made of.
+    from adapter_devcluster.foreground import serve  # noqa: PLC0415
 
-    _refuse_second(options.directory)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    config = ClusterConfig(
-        directory=options.directory,
-        port=options.port,
-        tls=not options.http,
-        node=not options.no_node,
-        controllers=not options.no_controllers,
-        gpus=options.gpus,
-        images=image_table(options.image),
-        kubeconfig=options.kubeconfig,
-        audit_log=options.audit_log,
-        bookmark_every=options.bookmark_seconds,
-    )
-
-    async def serve() -> None:
-        cluster = Cluster(config)
-        cluster.faults.set(fault_plan(options))
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        try:
-            await cluster.start()
-            _write_state(options.directory, cluster.url, cluster.kubeconfig_path)
-            print(f"ready: {cluster.url}\nexport KUBECONFIG={cluster.kubeconfig_path}", flush=True)
-            await stop.wait()
-        finally:
-            await cluster.stop()
-            _state_path(options.directory).unlink(missing_ok=True)
-
-    try:
-        asyncio.run(serve())
-    except OSError as error:
-        raise CommandError(f"can't start: {error}") from error
-    return 0
+    return serve(options)
 
 
 def _up(options: argparse.Namespace, arguments: Sequence[str]) -> int:
-    _refuse_second(options.directory)
+    refuse_second(options.directory)
     options.directory.mkdir(parents=True, exist_ok=True)
     log = options.directory / "cluster.log"
     reader, writer = os.pipe()
@@ -194,16 +129,16 @@ def _read_until_ready(reader: int) -> str:
 
 
 def _down(options: argparse.Namespace) -> int:
-    running = _running(options.directory)
-    if not running:
+    found = running(options.directory)
+    if not found:
         print("no cluster is running")
         return 0
     # A handle on the process, so that no other that gets its number later is meant.
-    handle = os.pidfd_open(running["pid"])
+    handle = os.pidfd_open(found["pid"])
     try:
         signal.pidfd_send_signal(handle, signal.SIGTERM)
         if not select.select([handle], [], [], _STOP_SECONDS)[0]:
-            raise CommandError(f"the cluster (pid {running['pid']}) does not stop; its log is in {options.directory}")
+            raise CommandError(f"the cluster (pid {found['pid']}) does not stop; its log is in {options.directory}")
     finally:
         os.close(handle)
     print("stopped")
@@ -211,44 +146,9 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    running = _running(options.directory)
-    if not running:
+    found = running(options.directory)
+    if not found:
         print("no cluster is running")
         return 1
-    print(f"running: {running['server']} (pid {running['pid']})\nexport KUBECONFIG={running['kubeconfig']}")
+    print(f"running: {found['server']} (pid {found['pid']})\nexport KUBECONFIG={found['kubeconfig']}")
     return 0
-
-
-def _refuse_second(directory: Path) -> None:
-    running = _running(directory)
-    if running:
-        raise CommandError(f"a cluster runs already (pid {running['pid']}, {running['server']}): stop it with `down`")
-
-
-def _state_path(directory: Path) -> Path:
-    return directory / "cluster.json"
-
-
-def _write_state(directory: Path, server: str, kubeconfig: Path) -> None:
-    pid = os.getpid()
-    state = {"pid": pid, "started": _start_time(pid), "server": server, "kubeconfig": str(kubeconfig)}
-    _state_path(directory).write_text(json.dumps(state))
-
-
-def _running(directory: Path) -> dict[str, Any] | None:
-    """Return what is known of the cluster that runs, None where there is none (any more)."""
-    try:
-        state: dict[str, Any] = json.loads(_state_path(directory).read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    # A process id can be given anew after a crash: the start time tells who it is.
-    return state if _start_time(state["pid"]) == state["started"] else None
-
-
-def _start_time(pid: int) -> str:
-    """Return when a process started, in the kernel's count; "" where there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return fields[19]

@@ -15,6 +15,8 @@ from adapter_devcluster.apiextensions import FieldError
 from adapter_devcluster.objects import Object, is_deleting, meta
 from adapter_devcluster.policies import AdmissionRequest, PolicyAdmission, check_binding, check_policy
 from adapter_devcluster.policies.request import Operation
+from adapter_devcluster.quotas.admission import claimed
+from adapter_devcluster.quotas.limit_ranges import check_limits, with_defaults
 from adapter_devcluster.statuses import forbidden, invalid, not_found
 from adapter_devcluster.storage import Store
 
@@ -29,6 +31,7 @@ _POLICY_CHECKS: Final[dict[str, Callable[[Object], list[FieldError]]]] = {
     "validatingadmissionpolicies.admissionregistration.k8s.io": check_policy,
     "validatingadmissionpolicybindings.admissionregistration.k8s.io": check_binding,
 }
+_QUOTAS: Final = "resourcequotas"
 _DEFINITIONS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 _SYSTEM_PRIORITIES: Final = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
@@ -66,13 +69,17 @@ class Admission:
     def admit_create(self, served: Served, obj: Object, call: Call) -> Object:
         """Complete a new, valid object and check that it may be stored."""
         resource = served.type.resource
+        ranges = self._all_in("limitranges", obj) if resource in ("pods", "persistentvolumeclaims") else []
         if resource == "pods":
-            obj = self._with_priority(obj)
+            self._check_runtime_class(obj)
+            obj = self._with_priority(with_defaults(obj, ranges))
         elif resource == "services":
             obj = self._addresses.assigned(obj, dry_run=call.dry_run)
         self._check_rights(served, obj, None, call)
         try:
+            check_limits(resource, obj, ranges)
             self._check_policies("CREATE", served, obj, None, call)
+            claimed(resource, obj, None, self._all_in(_QUOTAS, obj))
         except Exception:
             self.release(served, obj)
             raise
@@ -85,7 +92,19 @@ class Admission:
         if not subresource:
             self._check_rights(served, new, old, call)
         self._check_policies("UPDATE", served, new, old, call, subresource)
+        if not subresource:
+            claimed(served.type.resource, new, old, self._all_in(_QUOTAS, new))
         return new
+
+    def charge(self, served: Served, new: Object, old: Object | None = None) -> None:
+        """Count what was stored in the quotas of its namespace, which were found to have room for it."""
+        for quota in claimed(served.type.resource, new, old, self._all_in(_QUOTAS, new)):
+            self._store.update(_QUOTAS, quota)
+
+    def _all_in(self, resource: str, obj: Object) -> list[Object]:
+        """Return the objects of a resource in the namespace of another object."""
+        namespace = meta(obj).get("namespace")
+        return [item.object for item in self._store.table(resource).items(namespace)] if namespace else []
 
     def admit_delete(self, served: Served, obj: Object, call: Call) -> None:
         """Check that an object may be deleted."""
@@ -98,15 +117,17 @@ class Admission:
 
     def _with_priority(self, pod: Object) -> Object:
         """Resolve the priority class, as the admission plug-in Priority does."""
-        spec = pod["spec"]
-        chosen = self._priority_class(spec.get("priorityClassName") or "", meta(pod)["name"])
+        spec, found = pod["spec"], meta(pod)
+        # Names are generated only after this.
+        name = str(found.get("generateName") or found["name"])
+        chosen = self._priority_class(spec.get("priorityClassName") or "", name)
         value, preemption = chosen.get("value", 0), chosen.get("preemptionPolicy", "PreemptLowerPriority")
         if spec["priority"] not in (0, value):
             problem = (
                 f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; priority "
                 f"admission controller computed {value} from the given PriorityClass name"
             )
-            raise forbidden("pods", meta(pod)["name"], problem)
+            raise forbidden("pods", name, problem)
         names = {"priorityClassName": chosen["metadata"]["name"]} if chosen else {}
         return {**pod, "spec": {**spec, **names, "priority": value, "preemptionPolicy": preemption}}
 
@@ -122,6 +143,13 @@ class Admission:
             raise forbidden("pods", pod, f"no PriorityClass with name {name} was found")
         defaults = [item.object for item in classes.items() if item.object.get("globalDefault")]
         return min(defaults, key=lambda one: one.get("value", 0), default={})
+
+    def _check_runtime_class(self, pod: Object) -> None:
+        """Refuse a pod whose runtime class is not there, as the admission plug-in RuntimeClass does."""
+        name = pod["spec"].get("runtimeClassName")
+        if name and self._store.table("runtimeclasses.node.k8s.io").get(("", name)) is None:
+            named = str(meta(pod).get("generateName") or meta(pod)["name"])
+            raise forbidden("pods", named, f'pod rejected: RuntimeClass "{name}" not found')
 
     def _check_rights(self, served: Served, new: Object, old: Object | None, call: Call) -> None:
         check = _ROLE_CHECKS.get(served.type.resource)

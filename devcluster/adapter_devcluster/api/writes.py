@@ -63,7 +63,9 @@ class Writer:
         obj = _ordered(admitted, (owns or self._owned_by(served, call, ""))({}, admitted))
         if call.dry_run:
             return Item(obj, 0)
-        return self._store.create(served.resource, served.to_storage(obj))
+        item = self._store.create(served.resource, served.to_storage(obj))
+        self._admission.charge(served, obj)
+        return item
 
     def _judged_creation(self, served: Served, namespace: str, body: Object, call: Call) -> Object:
         """Judge a creation; a generated name that is taken is generated anew, a few times."""
@@ -137,7 +139,9 @@ class Writer:
         if is_released(new):
             self._admission.release(served, new)
             return self._store.delete(served.resource, new)
-        return self._store.update(served.resource, new)
+        stored = self._store.update(served.resource, new)
+        self._admission.charge(served, new, item.object)
+        return stored
 
 
 def is_released(obj: Object) -> bool:

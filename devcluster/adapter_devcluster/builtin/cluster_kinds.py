@@ -17,6 +17,23 @@ _SYSTEM: Final = "system-"
 _SYSTEM_CLASSES: Final = frozenset({"system-cluster-critical", "system-node-critical"})
 _PREEMPTION: Final = ("Never", "PreemptLowerPriority")
 
+_COMPUTE_QUOTAS: Final = frozenset(
+    f"{prefix}{name}" for prefix in ("", "requests.", "limits.") for name in ("cpu", "memory", "ephemeral-storage")
+) | {"requests.storage"}
+_COUNT_QUOTAS: Final = frozenset(
+    {
+        "configmaps",
+        "persistentvolumeclaims",
+        "pods",
+        "replicationcontrollers",
+        "resourcequotas",
+        "secrets",
+        "services",
+        "services.loadbalancers",
+        "services.nodeports",
+    }
+)
+
 
 def _check_lease(lease: Object) -> Iterator[FieldError]:
     spec = lease["spec"]
@@ -72,8 +89,16 @@ def _check_quota(obj: Object) -> Iterator[FieldError]:
         at = index("spec.hard", name)
         for problem in names.check_label_key(name):
             yield invalid(at, name, problem)
+        if "/" not in name and name not in _COMPUTE_QUOTAS | _COUNT_QUOTAS:
+            yield invalid(at, name, "must be a standard resource for quota")
         if value_of(amount) < 0:
             yield invalid(at, amount, checks.NON_NEGATIVE)
+        if name in _COUNT_QUOTAS and value_of(amount) % 1:
+            yield invalid(at, amount, "must be an integer")
+
+
+def _check_quota_update(new: Object, old: Object) -> Iterator[FieldError]:
+    yield from checks.unchanged(new["spec"], old["spec"], "spec", "scopes")
 
 
 def _default_limit_range(obj: Object) -> None:
@@ -111,5 +136,5 @@ RUNTIME_CLASSES: Final = Strategy(
     check_update=_check_runtime_class_update,
     update=UpdateChecks(content=0, metadata=0),
 )
-QUOTAS: Final = Strategy(check=_check_quota, update=UpdateChecks(metadata=0))
+QUOTAS: Final = Strategy(check=_check_quota, check_update=_check_quota_update, update=UpdateChecks(metadata=0))
 LIMIT_RANGES: Final = Strategy(defaults=_default_limit_range, check=_check_limit_range, update=UpdateChecks(changes=1))

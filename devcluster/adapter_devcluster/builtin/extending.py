@@ -12,7 +12,7 @@ from adapter_devcluster.apiextensions import FieldError, check_crd
 from adapter_devcluster.apiextensions.errors import Reason, forbidden, index, invalid, not_supported, required
 from adapter_devcluster.builtin import checks
 from adapter_devcluster.builtin.strategy import ALL_METADATA, Strategy, UpdateChecks, spec_of
-from adapter_devcluster.objects import Object, copy, meta, section
+from adapter_devcluster.objects import Object, annotations_of, copy
 
 _HTTPS: Final = 443
 
@@ -96,7 +96,7 @@ def _check_approval(crd: Object) -> Iterator[FieldError]:
     """Groups of the Kubernetes community want the word of somebody who approved."""
     group = crd["spec"]["group"]
     if group.endswith((".k8s.io", ".kubernetes.io")) or group in ("k8s.io", "kubernetes.io"):
-        approval = str(section(meta(crd), "annotations").get(_APPROVAL, ""))
+        approval = annotations_of(crd).get(_APPROVAL, "")
         if not approval:
             yield required(f"metadata.annotations[{_APPROVAL}]", "protected groups must have approval annotation")
         elif not approval.startswith(("https://", "http://", "unapproved")):

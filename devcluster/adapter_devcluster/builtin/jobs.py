@@ -10,6 +10,7 @@ from adapter_devcluster.apiextensions.errors import invalid, not_supported, requ
 from adapter_devcluster.builtin import checks
 from adapter_devcluster.builtin.cron import CronError, check_schedule, check_time_zone
 from adapter_devcluster.builtin.job_specs import check_job_spec
+from adapter_devcluster.builtin.job_status import check_job_status
 from adapter_devcluster.builtin.pod_defaults import default_template
 from adapter_devcluster.builtin.strategy import Strategy, UpdateChecks, spec_of
 from adapter_devcluster.objects import Object, copy, labels_of, meta
@@ -157,10 +158,6 @@ def _take(target: Object, source: Object, name: str) -> None:
         target.pop(name, None)
 
 
-def _check_job_status(new: Object, _: Object) -> Iterator[FieldError]:
-    yield from checks.non_negative(new["status"], "status", "active", "succeeded", "failed", "ready", "terminating")
-
-
 # --- CronJobs --------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +202,7 @@ JOBS: Final = Strategy(
     prepare_create=_generate_selector,
     check=_check_job,
     check_update=_check_job_update,
-    check_status=_check_job_status,
+    check_status=check_job_status,
     update=UpdateChecks(content=2),
     generation_of=spec_of,
 )

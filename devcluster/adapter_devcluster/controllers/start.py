@@ -14,6 +14,7 @@ from adapter_devcluster.controllers.namespaces import NamespaceController
 from adapter_devcluster.controllers.persistent_volumes import VolumeController
 from adapter_devcluster.controllers.pod_gc import PodGarbageCollector
 from adapter_devcluster.controllers.replica_sets import ReplicaSetController
+from adapter_devcluster.controllers.resource_quotas import ResourceQuotaController
 from adapter_devcluster.controllers.service_accounts import RootCaController, ServiceAccountController
 
 
@@ -35,6 +36,7 @@ def start_controllers(client: Client, *, with_node: bool, root_ca: str = "") -> 
         PodGarbageCollector(client),
         EndpointSliceController(client),
         DisruptionController(client),
+        ResourceQuotaController(client),
         VolumeController(client, with_node=with_node),
         GarbageCollector(client),
     ]

@@ -150,7 +150,7 @@ def _specification(command: Command, report: int, more: Mapping[str, Any]) -> in
 
 
 def read_all(descriptor: int, on_data: Callable[[bytes], object]) -> asyncio.Future[None]:
-    """Read a pipe to its end on the event loop, then close it."""
+    """Read a pipe on the event loop, to its end or until the future is cancelled, and close it."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -158,14 +158,13 @@ def read_all(descriptor: int, on_data: Callable[[bytes], object]) -> asyncio.Fut
         # Nobody else reads it, so there is something to read.
         if data := os.read(descriptor, _CHUNK):
             on_data(data)
-            return
-        close()
-
-    def close(_: object = None) -> None:
-        if loop.remove_reader(descriptor):
-            os.close(descriptor)
-        if not ended.done():
+        elif not ended.done():
             ended.set_result(None)
+
+    def close(_: asyncio.Future[None]) -> None:
+        # The only place, and run once: the number may belong to another file right afterwards.
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
     loop.add_reader(descriptor, read)
     ended.add_done_callback(close)

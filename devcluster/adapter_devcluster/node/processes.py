@@ -16,6 +16,7 @@ class Child:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.pid = process.pid
         self._process = process
+        self._reaped = False
         self._loop = asyncio.get_running_loop()
         self._descriptor = os.pidfd_open(process.pid)
         self.exited: asyncio.Future[int] = self._loop.create_future()
@@ -23,11 +24,12 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless the child has ended."""
-        if not self.exited.done():
+        if not self._reaped:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._descriptor, number)
 
     def _reap(self) -> None:
+        self._reaped = True
         code = self._process.wait()  # it has ended: no wait
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)

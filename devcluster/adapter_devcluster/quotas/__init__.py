@@ -1,0 +1,1 @@
+"""ResourceQuotas and LimitRanges: what a namespace may hold, and what its pods ask for where they don't say."""
