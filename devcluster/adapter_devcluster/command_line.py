@@ -63,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--image", action="append", default=[], metavar="PATTERN=COMMAND", help="what an image runs; repeatable"
     )
+    up.add_argument(
+        "--image-volume",
+        action="append",
+        default=[],
+        metavar="PATTERN=FOLDER",
+        help="the folder that stands for an image volume; repeatable",
+    )
+    up.add_argument("--claims", type=Path, help="folder with a folder per namespace and claim")
     up.add_argument("--audit-log", type=Path, help="write every call to this file, as audit.k8s.io/v1 events")
     up.add_argument("--bookmark-seconds", type=float, default=60.0, help="how often watches get bookmarks")
     faults = up.add_argument_group("faults", "change them while it runs by PUT /devcluster/faults")

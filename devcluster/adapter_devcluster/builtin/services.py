@@ -68,11 +68,32 @@ def _prepare_update(new: Object, old: Object) -> None:
             if name in stored and spec.get(name) == stored[name]:
                 del spec[name]
     elif before != "ExternalName":
+        _follow_cluster_ip(spec, stored)
         for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
             if name in stored and not spec.get(name):
                 spec[name] = stored[name]
     _keep_node_ports(spec, stored)
+    _drop_of_other_types(spec, stored)
     _fill_families(spec)
+
+
+def _follow_cluster_ip(spec: Object, stored: Object) -> None:
+    """Whoever writes another ``clusterIP`` alone means ``clusterIPs`` too."""
+    found = spec.get("clusterIP")
+    if found and found != stored.get("clusterIP") and spec.get("clusterIPs") == stored.get("clusterIPs"):
+        spec["clusterIPs"] = [found]
+
+
+def _drop_of_other_types(spec: Object, stored: Object) -> None:
+    """Drop what only the type before had, and what nobody changed."""
+    dropped = []
+    if stored.get("type") in _WITH_NODE_PORTS and spec["type"] not in _WITH_NODE_PORTS and not spec.get("externalIPs"):
+        dropped += ["externalTrafficPolicy", "healthCheckNodePort"]
+    if stored.get("type") == "LoadBalancer" != spec["type"]:
+        dropped += ["allocateLoadBalancerNodePorts", "loadBalancerClass"]
+    for name in dropped:
+        if name in spec and spec[name] == stored.get(name):
+            del spec[name]
 
 
 def _keep_node_ports(spec: Object, stored: Object) -> None:

@@ -98,6 +98,7 @@ class PodWorker:
         self._grace: GracePeriod | None = None
         self._gone = False
         self._publishing = False
+        self._silent = False
         self._deadline: asyncio.TimerHandle | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -218,6 +219,8 @@ class PodWorker:
             self._finish(PodEnd(phase="Failed", reason="NodeError", message=f"{type(error).__name__}: {error}"))
             await self._wait_until_gone()
         finally:
+            # A node that stops leaves the pod's status as it is: nobody says that its containers were killed.
+            self._silent = True
             await self._containers.kill()
             self._release()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
@@ -352,8 +355,10 @@ class PodWorker:
 
     def _write_status(self) -> None:
         self._publishing = False
+        if self._silent or not self._facts.start_time:
+            return
         current = self._host.client.get("pods", *key(self._pod))
-        if current is None or uid(current) != uid(self._pod) or not self._facts.start_time:
+        if current is None or uid(current) != uid(self._pod):
             return
         status = pod_status(current, [one.state for one in self._containers.runners], self._facts, timestamp())
         if status == current.get("status"):

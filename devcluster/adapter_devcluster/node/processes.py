@@ -42,6 +42,7 @@ def spawn(
 ) -> Child:
     """Start a program in a session of its own. ``keep`` are further descriptors that it inherits.
 
+    A launcher takes the end of this thread for the end of the node: the event loop must stay on one thread.
     Raises OSError.
     """
     return Child(

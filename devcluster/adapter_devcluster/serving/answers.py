@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -20,6 +21,7 @@ from adapter_devcluster.statuses import bad_request
 from adapter_devcluster.storage import Item
 
 NO_CACHE: Final = {"Cache-Control": "no-cache, private"}
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _WARNING_LIMIT: Final = 256
 
 
@@ -43,7 +45,7 @@ def answer(code: int, body: bytes, media: str = JSON, warnings: Sequence[str] = 
         status=code, body=body, headers={"Content-Type": media, "Cache-Control": "no-cache, private"}
     )
     for text in dict.fromkeys(warnings):
-        shown = text[:_WARNING_LIMIT].replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+        shown = _CONTROL.sub(" ", text[:_WARNING_LIMIT]).replace("\\", "\\\\").replace('"', '\\"')
         response.headers.add("Warning", f'299 - "{shown}"')
     return response
 

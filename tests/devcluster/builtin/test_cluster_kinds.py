@@ -60,6 +60,7 @@ def test_quotas() -> None:
     assert (found["spec"], found["status"]) == ({"hard": {"cpu": "1"}}, {})
     assert refusal(manifest("v1", "ResourceQuota", spec={"hard": {"-": "1", "cpu": "-1"}})) == [
         ("spec.hard[-]", "Invalid"),
+        ("spec.hard[-]", "Invalid"),
         ("spec.hard[cpu]", "Invalid"),
     ]
 

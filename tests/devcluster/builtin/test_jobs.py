@@ -354,7 +354,8 @@ def test_a_status_update() -> None:
         {"type": "Suspended", "status": "True", "lastProbeTime": None, "lastTransitionTime": None}
     ]
     assert change_refusal(created(job()), lambda one: one["status"].update(failed=-1), "status") == [
-        ("status.failed", "Invalid")
+        ("status.failed", "Invalid"),
+        ("status.failed", "Invalid"),
     ]
 
 
