@@ -6,7 +6,8 @@ For laptops and tests, never for production: everything is in memory, and pods a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +16,9 @@ from adapter_devcluster.access.bootstrap import bootstrap_objects
 from adapter_devcluster.access.users import AUTHENTICATED, MASTERS, User
 from adapter_devcluster.api.server import Api
 from adapter_devcluster.certificates import Certificates, make_certificates
-from adapter_devcluster.controllers.base import Controller
 from adapter_devcluster.controllers.start import start_controllers
 from adapter_devcluster.kubeconfig import kubeconfig, write_kubeconfig
-from adapter_devcluster.loopback import LoopbackRange
+from adapter_devcluster.loopback import LoopbackRange, RangeError
 from adapter_devcluster.network.services import ServiceNetwork
 from adapter_devcluster.node import ImageCommand, Node, NodeConfig
 from adapter_devcluster.node.images import default_images
@@ -63,21 +63,34 @@ class Cluster:
         self.config = config
         self.faults = Faults()
         self.audit = AuditLog(config.audit_log)
-        # Without a node nothing listens on the addresses of Services, so every cluster may give out the same.
-        self._service_range = LoopbackRange(_SERVICE_RANGES) if config.node else None
-        network = str(self._service_range.network) if self._service_range else _SERVICE_RANGES[0]
+        # What was begun ends in the opposite order, however far the start came.
+        self._at_end = AsyncExitStack()
+        self._at_end.callback(self.audit.close)
+        network = self._claim_network()
         self.api = Api({config.token: User(ADMIN, (MASTERS, AUTHENTICATED))}, network)
         self.kubeconfig_path = config.kubeconfig or config.directory / "kubeconfig"
         self.url = ""
         self.node: Node | None = None
-        self._http: HttpServer | None = None
-        self._controllers: list[Controller] = []
-        self._network: ServiceNetwork | None = None
-        self._end_policies: Callable[[], None] | None = None
+
+    def _claim_network(self) -> str:
+        """Return the range of Services' addresses. Raises RangeError."""
+        if not self.config.node:
+            # Nothing listens on the addresses of Services, so every cluster may give out the same.
+            return _SERVICE_RANGES[0]
+        try:
+            claimed = LoopbackRange(_SERVICE_RANGES)
+        except RangeError:
+            self.audit.close()
+            raise
+        self._at_end.callback(claimed.close)
+        return str(claimed.network)
 
     async def start(self) -> None:
-        """Start everything; returns when the API answers. Raises OSError where the port is taken."""
-        config = self.config
+        """Start everything; returns when the API answers. Raises OSError where the port is taken, NodeError.
+
+        After an error, `stop` ends what was begun.
+        """
+        config, at_end = self.config, self._at_end
         config.directory.mkdir(parents=True, exist_ok=True)
         client = self.api.client("kube-apiserver")
         for resource, obj in bootstrap_objects():
@@ -85,40 +98,34 @@ class Cluster:
         certificates = make_certificates(config.host) if config.tls else None
         authority = certificates.authority if certificates else ""
         self.api.custom_resources.start()
-        self._end_policies = self.api.policies.start()
+        at_end.callback(self.api.custom_resources.stop)
+        at_end.callback(self.api.policies.start())
         if config.controllers:
             manager = self.api.client("kube-controller-manager", "system:kube-controller-manager")
-            self._controllers = start_controllers(manager, with_node=config.node, root_ca=authority)
+            for controller in start_controllers(manager, with_node=config.node, root_ca=authority):
+                at_end.callback(controller.stop)
         if config.node:
             settings = self._node_config()
             kubelet = self.api.client("kubelet", f"system:node:{settings.name}")
             self.node = Node(kubelet, settings, self.api.authenticator)
-        self._http = HttpServer(
+        server = HttpServer(
             self.api, faults=self.faults, audit=self.audit, logs=self.node, bookmark_every=config.bookmark_every
         )
-        port = await self._http.start(config.host, config.port, certificates.context if certificates else None)
+        at_end.push_async_callback(server.stop)
+        port = await server.start(config.host, config.port, certificates.context if certificates else None)
         self.url = f"{'https' if config.tls else 'http'}://{config.host}:{port}"
         if self.node is not None:
             self.node.api_server(config.host, port, authority)
-            self._network = ServiceNetwork(self.api.client("kube-proxy"))
+            services = ServiceNetwork(self.api.client("kube-proxy"))
+            at_end.push_async_callback(services.stop)
+            at_end.push_async_callback(self.node.stop)
             await self.node.start()
-            await self._network.start()
+            await services.start()
         write_kubeconfig(self.kubeconfig_path, self.kubeconfig(certificates))
 
     async def stop(self) -> None:
-        """Stop everything; no process of a pod is left."""
-        if self.node is not None:
-            await self.node.stop()
-        if self._network is not None:
-            await self._network.stop()
-        for controller in [*self._controllers, self.api.custom_resources]:
-            controller.stop()
-        if self._end_policies is not None:
-            self._end_policies()
-        if self._http is not None:
-            await self._http.stop()
-        if self._service_range is not None:
-            self._service_range.close()
+        """Stop everything, what fails to stop notwithstanding; no process of a pod is left."""
+        await self._at_end.aclose()
 
     def kubeconfig(self, certificates: Certificates | None) -> Object:
         """Return the administrator's kubeconfig."""

@@ -13,15 +13,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from adapter_devcluster.process_state import CommandError, refuse_second, running
 
 _READY_SECONDS: Final = 30.0
 _READY_LINES: Final = 2
 _STOP_SECONDS: Final = 60.0
+_LAST_PORT: Final = 65535
+N = TypeVar("N", int, float)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,14 +54,16 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", help="stop it, with all its pods")
     status = commands.add_parser("status", help="say whether it runs, and where")
     for one in (up, down, status):
-        one.add_argument("--directory", type=Path, default=default_directory(), help="state (default: %(default)s)")
+        one.add_argument("--directory", type=_path, default=default_directory(), help="state (default: %(default)s)")
     up.add_argument("--foreground", action="store_true", help="stay in the foreground until SIGINT or SIGTERM")
-    up.add_argument("--port", type=int, default=0, help="port of the API server (default: a free one)")
-    up.add_argument("--http", action="store_true", help="plain HTTP; programs in pods expect TLS, the default")
-    up.add_argument("--kubeconfig", type=Path, help="where to write the kubeconfig (default: in the state directory)")
+    up.add_argument(
+        "--port", type=_number(int, 0, _LAST_PORT), default=0, help="port of the API server (default: a free one)"
+    )
+    up.add_argument("--http", action="store_true", help="plain HTTP, to which kubectl and Helm send no token")
+    up.add_argument("--kubeconfig", type=_path, help="where to write the kubeconfig (default: in the state directory)")
     up.add_argument("--no-node", action="store_true", help="run no pods: something else writes their status")
     up.add_argument("--no-controllers", action="store_true", help="run no controllers")
-    up.add_argument("--gpus", type=int, default=0, help="nvidia.com/gpu of the node (default: 0)")
+    up.add_argument("--gpus", type=_number(int, 0), default=0, help="nvidia.com/gpu of the node (default: 0)")
     up.add_argument(
         "--image", action="append", default=[], metavar="PATTERN=COMMAND", help="what an image runs; repeatable"
     )
@@ -72,18 +76,53 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--claims", type=Path, help="folder with a folder per namespace and claim")
     up.add_argument("--audit-log", type=Path, help="write every call to this file, as audit.k8s.io/v1 events")
-    up.add_argument("--bookmark-seconds", type=float, default=60.0, help="how often watches get bookmarks")
+    up.add_argument(
+        "--bookmark-seconds", type=_number(float, 0.01), default=60.0, help="how often watches get bookmarks"
+    )
     faults = up.add_argument_group("faults", "change them while it runs by PUT /devcluster/faults")
-    faults.add_argument("--fail-nth", type=int, metavar="N", help="answer the N-th call on a resource with --fail-code")
-    faults.add_argument("--fail-share", type=float, metavar="P", help="so answer this share of calls (0 to 1)")
+    faults.add_argument(
+        "--fail-nth", type=_number(int, 1), metavar="N", help="answer the N-th call on a resource with --fail-code"
+    )
+    faults.add_argument(
+        "--fail-share", type=_number(float, 0, 1), metavar="P", help="so answer this share of calls (0 to 1)"
+    )
     faults.add_argument("--fail-code", type=int, default=500, choices=(409, 410, 429, 500, 503, 504))
-    faults.add_argument("--delay-seconds", type=float, default=0.0, help="delay every call")
-    faults.add_argument("--cut-watches-after", type=int, metavar="N", help="break each watch after N events")
-    faults.add_argument("--duplicate-share", type=float, default=0.0, metavar="P", help="send this share twice")
-    faults.add_argument("--hold-share", type=float, default=0.0, metavar="P", help="hold this share back")
-    faults.add_argument("--hold-seconds", type=float, default=1.0, help="by up to this long (default: %(default)s)")
+    faults.add_argument("--delay-seconds", type=_number(float, 0), default=0.0, help="delay every call")
+    faults.add_argument(
+        "--cut-watches-after", type=_number(int, 1), metavar="N", help="break each watch after N events"
+    )
+    faults.add_argument(
+        "--duplicate-share", type=_number(float, 0, 1), default=0.0, metavar="P", help="send this share twice"
+    )
+    faults.add_argument(
+        "--hold-share", type=_number(float, 0, 1), default=0.0, metavar="P", help="hold this share back"
+    )
+    faults.add_argument(
+        "--hold-seconds", type=_number(float, 0), default=1.0, help="by up to this long (default: %(default)s)"
+    )
     faults.add_argument("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
     return parser
+
+
+def _path(text: str) -> Path:
+    """Read a path; told in full, it is good in every directory."""
+    return Path(text).absolute()
+
+
+def _number(kind: Callable[[str], N], least: N, most: N | None = None) -> Callable[[str], N]:
+    """Return a reader of numbers between ``least`` and ``most``, both included, for argparse."""
+
+    def number(text: str) -> N:
+        try:
+            found = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text} is not a number") from None
+        if not (found >= least and (most is None or found <= most)):
+            limits = f"{least} or more" if most is None else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is out of range: {limits}")
+        return found
+
+    return number
 
 
 def default_directory() -> Path:
@@ -101,7 +140,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _up(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     refuse_second(options.directory)
-    options.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        options.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"can't start: {error}") from error
     log = options.directory / "cluster.log"
     reader, writer = os.pipe()
     with log.open("wb") as output:

@@ -22,14 +22,13 @@ T = TypeVar("T")
 class DevCluster:
     """A running cluster: ``with DevCluster(gpus=1) as cluster: ...``.
 
-    Options are the fields of `ClusterConfig`; without ``directory`` a temporary one is made, and removed at the
-    end. Methods may be called from any thread.
+    Options are the fields of `ClusterConfig`; without ``directory`` a temporary one is made at the start, and removed
+    at the end. It runs once. Methods may be called from any thread.
     """
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the fields of ClusterConfig
-        self._temporary = None if "directory" in options else Path(tempfile.mkdtemp(prefix="devcluster-"))
-        config = ClusterConfig(directory=options.pop("directory", self._temporary))
-        self.config = replace(config, **options)
+    def __init__(self, directory: Path | None = None, **options: Any) -> None:  # noqa: ANN401 - the fields of ClusterConfig
+        self.config = ClusterConfig(directory=directory or Path(), **options)
+        self._temporary = directory is None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="devcluster", daemon=True)
         self._ended = asyncio.Event()
@@ -46,9 +45,11 @@ class DevCluster:
 
     def start(self) -> None:
         """Start the cluster; returns when it is ready. Raises what kept it from starting."""
+        if self._temporary:
+            self.config = replace(self.config, directory=Path(tempfile.mkdtemp(prefix="devcluster-")))
         self._thread.start()
-        self._cluster = self.run(self._create())
         try:
+            self._cluster = self.run(self._create())
             self.run(self._cluster.start())
         except BaseException:
             self.stop()
@@ -58,14 +59,18 @@ class DevCluster:
         return Cluster(self.config)
 
     def stop(self) -> None:
-        """Stop the cluster and all its pods."""
-        if self._cluster is not None:
-            self.run(self._cluster.stop())
-            self._cluster = None
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        """Stop the cluster and all its pods. Nothing happens where it was stopped before."""
+        if not self._thread.is_alive():
+            return
+        cluster, self._cluster = self._cluster, None
+        try:
+            if cluster is not None:
+                self.run(cluster.stop())
+        finally:
+            self._loop.call_soon_threadsafe(self._ended.set)
+            self._thread.join()
+            if self._temporary:
+                shutil.rmtree(self.config.directory, ignore_errors=True)
 
     @property
     def cluster(self) -> Cluster:

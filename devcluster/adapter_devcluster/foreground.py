@@ -13,13 +13,12 @@ from adapter_devcluster.cluster import Cluster, ClusterConfig
 from adapter_devcluster.loopback import RangeError
 from adapter_devcluster.node import NodeError
 from adapter_devcluster.node.images import image_table
-from adapter_devcluster.process_state import CommandError, refuse_second, state_path, write_state
+from adapter_devcluster.process_state import CommandError, sole_use, state_path, write_state
 from adapter_devcluster.serving.faults import CallFault, FaultPlan, WatchFault
 
 
 def serve(options: argparse.Namespace) -> int:
     """Run a cluster in this process until it is told to stop. Raises CommandError."""
-    refuse_second(options.directory)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         images = image_table(options.image)
@@ -57,7 +56,8 @@ def serve(options: argparse.Namespace) -> int:
             state_path(options.directory).unlink(missing_ok=True)
 
     try:
-        asyncio.run(run())
+        with sole_use(options.directory):
+            asyncio.run(run())
     except (OSError, NodeError, RangeError) as error:
         raise CommandError(f"can't start: {error}") from error
     return 0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,19 @@ def refuse_second(directory: Path) -> None:
     found = running(directory)
     if found:
         raise CommandError(f"a cluster runs already (pid {found['pid']}, {found['server']}): stop it with `down`")
+
+
+@contextmanager
+def sole_use(directory: Path) -> Iterator[None]:
+    """Hold a state directory for this process, whatever ends it. Raises CommandError where another has it."""
+    refuse_second(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CommandError(f"another cluster is starting or stopping in {directory}") from error
+        yield
 
 
 def state_path(directory: Path) -> Path:
@@ -35,16 +51,17 @@ def running(directory: Path) -> dict[str, Any] | None:
     """Return what is known of the cluster that runs, None where there is none (any more)."""
     try:
         state: dict[str, Any] = json.loads(state_path(directory).read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     # A process id can be given anew after a crash: the start time tells who it is.
     return state if _start_time(state["pid"]) == state["started"] else None
 
 
 def _start_time(pid: int) -> str:
-    """Return when a process started, in the kernel's count; "" where there is none."""
+    """Return when a process started, in the kernel's count; "" where there is none (any more)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:
         return ""
-    return fields[19]
+    # A process that has ended stays known until its parent asks, which a container's first process may never do.
+    return "" if fields[0] in ("Z", "X") else fields[19]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import time
 from collections import OrderedDict
 from typing import Final
 
@@ -23,6 +23,7 @@ class Recorder:
         self._component = component
         self._host = host
         self._written: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
+        self._moment = 0
 
     def event(self, obj: Object, kind: str, reason: str, message: str, field_path: str = "") -> None:
         """Report on ``obj``, or on a part of it. ``kind`` is Normal or Warning."""
@@ -49,7 +50,9 @@ class Recorder:
     def _create(self, found: tuple[str, ...], namespace: str, obj: Object) -> None:
         about, now = meta(obj), timestamp()
         _, kind, reason, message, field_path = found
-        name = f"{str(about.get('name'))[:230]}.{secrets.token_hex(8)}"
+        # The time in the name, as in client-go, lets lists tell what came first within a second.
+        self._moment = max(time.time_ns(), self._moment + 1)
+        name = f"{str(about.get('name'))[:230]}.{self._moment:x}"
         involved = {
             "apiVersion": obj.get("apiVersion"),
             "kind": obj.get("kind"),

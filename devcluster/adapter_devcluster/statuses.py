@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from adapter_devcluster.apiextensions.errors import FieldError, invalid_status
+from adapter_devcluster.apiextensions.errors import FieldError, failure, invalid_status
 from adapter_devcluster.objects import Object
 
 
@@ -53,15 +53,7 @@ def status_error(
         "retryAfterSeconds": retry_after,
     }
     found = {field: value for field, value in found.items() if value}
-    status: Object = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "code": code,
-    }
+    status: Object = dict(failure(code, reason, message))
     if found:
         status["details"] = found
     return StatusError(status)

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import yaml
 
+from adapter_devcluster.devcluster import DevCluster
+
 BINARY = Path(sys.executable).parent / "kubectl"
 # Nothing here takes that long; what does has gone wrong.
 PATIENCE_SECONDS = 60
@@ -90,6 +92,11 @@ class Kubectl:
             "TMPDIR": str(self.home),
             **self.environment,
         }
+
+
+def watches(cluster: DevCluster, path: str) -> int:
+    """Return how many watches of a path were begun so far."""
+    return sum(one.verb == "watch" and one.uri.startswith(f"{path}?") for one in cluster.audit())
 
 
 def manifest(content: Any) -> str:

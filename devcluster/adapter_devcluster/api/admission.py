@@ -17,7 +17,7 @@ from adapter_devcluster.policies import AdmissionRequest, PolicyAdmission, check
 from adapter_devcluster.policies.request import Operation
 from adapter_devcluster.quotas.admission import claimed
 from adapter_devcluster.quotas.limit_ranges import check_limits, with_defaults
-from adapter_devcluster.statuses import forbidden, invalid, not_found
+from adapter_devcluster.statuses import UnknownPathError, forbidden, invalid, not_found
 from adapter_devcluster.storage import Store
 
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -49,7 +49,9 @@ class Admission:
         """Refuse a creation in a namespace that is not there, or is going; or of a definition that is going."""
         if served.custom:
             definition = self._store.table(_DEFINITIONS).get(("", served.type.resource))
-            if definition is not None and is_deleting(definition.object):
+            if definition is None:
+                raise UnknownPathError
+            if is_deleting(definition.object):
                 problem = "create not allowed while custom resource definition is terminating"
                 raise forbidden(served.type.resource, name, problem)
         if not served.type.namespaced:
@@ -88,12 +90,16 @@ class Admission:
     def admit_update(self, served: Served, old: Object, new: Object, call: Call, subresource: str) -> Object:
         """Complete a new state of an object and check that it may be stored."""
         if served.type.resource == "services" and not subresource:
-            new = self._addresses.reassigned(old, new, dry_run=call.dry_run)
-        if not subresource:
-            self._check_rights(served, new, old, call)
-        self._check_policies("UPDATE", served, new, old, call, subresource)
-        if not subresource:
-            claimed(served.type.resource, new, old, self._all_in(_QUOTAS, new))
+            new = self._addresses.assigned(new, old, dry_run=call.dry_run)
+        try:
+            if not subresource:
+                self._check_rights(served, new, old, call)
+            self._check_policies("UPDATE", served, new, old, call, subresource)
+            if not subresource:
+                claimed(served.type.resource, new, old, self._all_in(_QUOTAS, new))
+        except Exception:
+            self.release(served, new, kept=old)
+            raise
         return new
 
     def charge(self, served: Served, new: Object, old: Object | None = None) -> None:
@@ -110,10 +116,10 @@ class Admission:
         """Check that an object may be deleted."""
         self._check_policies("DELETE", served, None, obj, call)
 
-    def release(self, served: Served, obj: Object) -> None:
-        """Give back what an object held that is gone."""
+    def release(self, served: Served, obj: Object, kept: Object | None = None) -> None:
+        """Give back what an object held that is gone, but for what another state of it keeps."""
         if served.type.resource == "services":
-            self._addresses.released(obj)
+            self._addresses.release(obj, kept)
 
     def _with_priority(self, pod: Object) -> Object:
         """Resolve the priority class, as the admission plug-in Priority does."""

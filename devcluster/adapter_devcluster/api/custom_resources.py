@@ -12,7 +12,7 @@ from adapter_devcluster.api.registry import Registry, Served, unchanged
 from adapter_devcluster.apiextensions import Columns, Schema, SchemaError
 from adapter_devcluster.client import Change, Client
 from adapter_devcluster.controllers.base import Controller
-from adapter_devcluster.objects import Key, Object, copy, is_deleting, meta, section, timestamp
+from adapter_devcluster.objects import Key, Object, copy, is_deleting, key, meta, section, timestamp
 from adapter_devcluster.patching.shapes import Shape, shape_of_crd
 from adapter_devcluster.resource_types import ResourceType, Subresource
 from adapter_devcluster.statuses import StatusError
@@ -40,7 +40,7 @@ class CustomResources(Controller):
 
     def _on_definition(self, change: Change) -> None:
         if change.type == "DELETED":
-            self._stop_serving(str(meta(change.object)["name"]))
+            self._stop_serving(change.object)
         else:
             self.enqueue(("", str(meta(change.object)["name"])))
 
@@ -52,8 +52,11 @@ class CustomResources(Controller):
         if is_deleting(crd):
             self._finish(crd)
             return
-        if self._write_status(crd) and self._serving.get(item[1]) != crd["spec"]:
-            self._serve(crd)
+        names = self._write_status(crd)
+        # What is served has the names that were accepted, which others may have kept from those that are wanted.
+        spec = {**crd["spec"], "names": names}
+        if names and self._serving.get(item[1]) != spec:
+            self._serve({**crd, "spec": spec})
 
     def _names(self, crd: Object) -> tuple[Object, tuple[str, str, str]]:
         """Return the names that a definition has got, and its condition ``NamesAccepted``."""
@@ -90,6 +93,9 @@ class CustomResources(Controller):
         self._serving[name] = crd["spec"]
         schema = next(served.judge for served in found if served.storage)
         table = self._store.table(name)
+        # As with a real server's new watch cache, whoever watched must list anew to see objects in their new form.
+        table.forget(self._store.revision)
+        self._check_others(crd)
         if isinstance(schema, Schema):
             # A new schema has new defaults, which reads show though nobody wrote them.
             for item in table.items():
@@ -97,8 +103,8 @@ class CustomResources(Controller):
                 if loaded != item.object:
                     table.replace_silently((meta(loaded).get("namespace") or "", meta(loaded)["name"]), loaded)
 
-    def _write_status(self, crd: Object) -> bool:
-        """Write the names, versions and conditions; returns whether the definition may be served."""
+    def _write_status(self, crd: Object) -> Object:
+        """Write the names, versions and conditions; returns the names to serve, none where it may not be served."""
         status = copy(section(crd, "status"))
         versions = [one["name"] for one in crd["spec"]["versions"] if one["storage"]]
         status["storedVersions"] = list(dict.fromkeys([*(status.get("storedVersions") or []), *versions]))
@@ -119,7 +125,7 @@ class CustomResources(Controller):
             changed = self.client.update(CRDS, changed)
         if status != crd.get("status"):
             self.client.update(CRDS, {**changed, "status": status}, "status")
-        return established
+        return dict(status["acceptedNames"]) if established else {}
 
     def _finish(self, crd: Object) -> None:
         """Delete all objects of a definition that is being deleted; once they are gone, let it go."""
@@ -151,12 +157,25 @@ class CustomResources(Controller):
             if error.code != 404:
                 raise
 
-    def _stop_serving(self, name: str) -> None:
+    def _stop_serving(self, crd: Object) -> None:
+        name = str(meta(crd)["name"])
         self._registry.remove(name)
         self._serving.pop(name, None)
+        self._store.table(name).forget(self._store.revision)
         cancel = self._following.pop(name, None)
         if cancel:
             cancel()
+        self._check_others(crd)
+
+    def _check_others(self, crd: Object) -> None:
+        """Look again at the definitions of the same group that did not get their names: they may be free now."""
+        for other in self.client.list(CRDS):
+            accepted = any(
+                (one["type"], one["status"]) == ("NamesAccepted", "True")
+                for one in section(other, "status").get("conditions") or []
+            )
+            if not accepted and other["spec"]["group"] == crd["spec"]["group"]:
+                self.enqueue(key(other))
 
 
 def served_versions(crd: Object) -> list[Served]:

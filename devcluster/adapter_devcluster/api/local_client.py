@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from adapter_devcluster.storage import Event
 
 if TYPE_CHECKING:
     from adapter_devcluster.api.server import Api
+
+logger = logging.getLogger(__name__)
 
 
 class LocalClient:
@@ -118,4 +121,8 @@ class _Delivery:
         self._scheduled = False
         while self._pending and not self._ended:
             event = self._pending.popleft()
-            self._on_change(Change(event.type, event.item.object, event.old.object if event.old else None))
+            try:
+                self._on_change(Change(event.type, event.item.object, event.old.object if event.old else None))
+            except Exception:
+                # The events after it are not to be kept from whoever fails on one.
+                logger.exception("a watcher failed on an event")

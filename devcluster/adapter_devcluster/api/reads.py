@@ -190,7 +190,12 @@ def select(event: Event, chosen: Selection) -> Event | None:
         return event if before or chosen.matches(event.item.object) else None
     if now:
         return event if before == (event.type == "MODIFIED") else Event("ADDED", event.item, None)
-    return Event("DELETED", event.item, event.old) if before else None
+    if event.old is None or not before:
+        return None
+    # The client sees what it knew, with the revision at which that was over.
+    last = event.old.object
+    left = {**last, "metadata": {**last["metadata"], "resourceVersion": str(event.revision)}}
+    return Event("DELETED", Item(left, event.revision), event.old)
 
 
 def parse_revision(text: str) -> int:

@@ -78,6 +78,7 @@ class Registry:
     _served: dict[tuple[str, str, str], Served] = field(default_factory=dict)
     _stored: dict[str, Served] = field(default_factory=dict)
     _kinds: dict[tuple[str, str], Served] = field(default_factory=dict)
+    _watchers: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
 
     def add(self, served: Served) -> None:
         """Serve a resource in one version, in place of what was served there."""
@@ -89,8 +90,21 @@ class Registry:
         if served.storage and not served.alias_of:
             self._stored[found.resource] = served
 
+    def when_removed(self, resource: str, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call ``tell`` when a resource is served no more, or in another form. Returns what ends that."""
+        watchers = self._watchers.setdefault(resource, [])
+        watchers.append(tell)
+
+        def cancel() -> None:
+            if tell in watchers:
+                watchers.remove(tell)
+
+        return cancel
+
     def remove(self, resource: str) -> None:
         """Serve no version of a resource any more."""
+        for tell in self._watchers.pop(resource, ()):
+            tell()
         self.generation += 1
         self._stored.pop(resource, None)
         for key, served in list(self._served.items()):

@@ -13,17 +13,17 @@ from adapter_devcluster.apiextensions import Scale
 from adapter_devcluster.apiextensions import errors as field_errors
 from adapter_devcluster.objects import Object, copy, meta, section
 from adapter_devcluster.selectors import selector_text
-from adapter_devcluster.statuses import bad_request, invalid, not_found
+from adapter_devcluster.statuses import bad_request, internal_error, invalid
 
 _BUILT_IN = Scale(".spec.replicas", ".status.replicas", ".spec.selector")
 
 
-def scale_of(served: Served, obj: Object) -> Object:
-    """Return the Scale object. Raises StatusError where the object has no replicas."""
+def scale_of(served: Served, obj: Object, *, replacing: bool = False) -> Object:
+    """Return the Scale object. Raises StatusError (500) where the object has no replicas, unless it gets them now."""
     paths = served.scale or _BUILT_IN
     found, replicas = meta(obj), _read(obj, paths.spec_replicas)
-    if replicas is None and served.custom:
-        raise not_found(served.type.resource, found["name"])
+    if replicas is None and served.custom and not replacing:
+        raise internal_error(f'the spec replicas field "{paths.spec_replicas}" does not exist')
     selector = _read(obj, paths.label_selector) if paths.label_selector else None
     text = selector_text(selector) if isinstance(selector, dict) else selector
     status: Object = {"replicas": _read(obj, paths.status_replicas) or 0}
@@ -59,6 +59,21 @@ def with_scale(served: Served, obj: Object, scale: Object) -> Object:
         elif name == "resourceVersion":
             new["metadata"][name] = found[name]
     return dict(new)
+
+
+def applied_scale(served: Served, name: str, patch: Any) -> Object:  # noqa: ANN401 - a body of any kind
+    """Return what an applied Scale says of the object itself. Raises StatusError (400) for what is no Scale."""
+    if not isinstance(patch, dict) or (patch.get("apiVersion"), patch.get("kind")) != ("autoscaling/v1", "Scale"):
+        raise bad_request("invalid object type: the path is of autoscaling/v1, Kind=Scale")
+    sent = {one: value for one, value in section(patch, "metadata").items() if one in ("uid", "resourceVersion")}
+    applied: Object = {
+        "apiVersion": served.type.api_version,
+        "kind": served.type.kind,
+        "metadata": {"name": name, **sent},
+    }
+    if "replicas" in section(patch, "spec"):
+        _write(applied, (served.scale or _BUILT_IN).spec_replicas, patch["spec"]["replicas"])
+    return applied
 
 
 def _read(obj: Object, path: str) -> Any:  # noqa: ANN401 - a JSON value of any kind

@@ -18,13 +18,19 @@ from adapter_devcluster.api.local_client import LocalClient
 from adapter_devcluster.api.patches import APPLY, check_patch_type, patched
 from adapter_devcluster.api.reads import Page, Reader
 from adapter_devcluster.api.registry import Registry, Served
-from adapter_devcluster.api.scale import scale_of, with_scale
+from adapter_devcluster.api.scale import applied_scale, scale_of, with_scale
 from adapter_devcluster.api.subresources import Subresources
-from adapter_devcluster.api.writes import Writer
+from adapter_devcluster.api.writes import Writer, unreadable_patch
 from adapter_devcluster.objects import Object, key, meta, timestamp
 from adapter_devcluster.patching.apply import apply
 from adapter_devcluster.policies import PolicyAdmission
-from adapter_devcluster.statuses import bad_request, conflict, method_not_allowed, not_found, unsupported_media_type
+from adapter_devcluster.statuses import (
+    StatusError,
+    bad_request,
+    conflict,
+    method_not_allowed,
+    not_found,
+)
 from adapter_devcluster.storage import Item, Store
 
 _RBAC = tuple(
@@ -159,7 +165,13 @@ class Api:
         self, served: Served, namespace: str, name: str, change: Callable[[Object], Object], call: Call
     ) -> Item:
         def rescaled(old: Object) -> Object:
-            return with_scale(served, old, change(scale_of(served, old)))
+            scale = change(scale_of(served, old, replacing=True))
+            try:
+                return with_scale(served, old, scale)
+            except StatusError as error:
+                if call.patching and error.code == 400:
+                    raise unreadable_patch(str(error)) from error
+                raise
 
         item = self._writer.update(served, namespace, name, rescaled, call, subresource="scale")
         return Item(scale_of(served, item.object), item.revision)
@@ -173,9 +185,8 @@ class Api:
         call: Call,
         subresource: str,
     ) -> Item:
-        if subresource == "scale":
-            raise unsupported_media_type("server-side apply of a Scale is not supported: apply the object itself")
-        applied = _appliable(served, namespace, name, patch)
+        scaling = subresource == "scale"
+        applied = applied_scale(served, name, patch) if scaling else _appliable(served, namespace, name, patch)
         managers: list[Object] = []
 
         def merged(live: Object | None) -> Object:
@@ -204,7 +215,8 @@ class Api:
                 problem = f"uid mismatch: the provided object specified uid {sent}, and no existing object was found"
                 raise conflict(served.type.resource, name, problem)
             return self._writer.create(served, namespace, merged(None), call, owns)
-        return self._writer.update(served, namespace, name, merged, call, subresource=subresource, owns=owns)
+        item = self._writer.update(served, namespace, name, merged, call, subresource=subresource, owns=owns)
+        return Item(scale_of(served, item.object), item.revision) if scaling else item
 
     def delete(self, served: Served, namespace: str, name: str, options: DeleteOptions, call: Call) -> Object:
         """Delete an object; returns a Status, or the object where it remains for a while."""

@@ -6,6 +6,7 @@ As ``pkg/registry/core/service/storage/alloc.go`` (v1.36) does it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from adapter_devcluster.apiextensions import FieldError
@@ -25,12 +26,11 @@ class ServiceAddresses:
         self._ips = ClusterIps(service_range)
         self._ports = NodePorts()
 
-    def assigned(self, service: Object, *, dry_run: bool) -> Object:
-        """Return a new Service with its addresses. Raises StatusError (422) for one that can't be had."""
-        return self.reassigned(None, service, dry_run=dry_run)
+    def assigned(self, service: Object, old: Object | None = None, *, dry_run: bool) -> Object:
+        """Return a new or a changed Service with its addresses. Raises StatusError (422) for one that can't be had.
 
-    def reassigned(self, old: Object | None, service: Object, *, dry_run: bool) -> Object:
-        """Return a changed Service with its addresses; what it does not need any more is free again."""
+        Those of ``old`` stay taken until they are released: the change may still be refused.
+        """
         new = copy(service)
         undo: list[Callable[[], None]] = []
         errors = [*self._take_ip(old, new["spec"], undo), *self._take_ports(old, new["spec"], undo)]
@@ -39,13 +39,15 @@ class ServiceAddresses:
                 step()
         if errors:
             raise invalid("", "Service", str(meta(service)["name"]), errors)
-        if old is not None and not dry_run:
-            self._release(_ip(old), _node_ports(old), kept=new)
         return dict(new)
 
-    def released(self, service: Object) -> None:
-        """Take back what a Service held that is gone."""
-        self._release(_ip(service), _node_ports(service), kept=None)
+    def release(self, service: Object, kept: Object | None = None) -> None:
+        """Take back what a Service held, but for what another state of it keeps."""
+        ip = _ip(service)
+        if ip and (kept is None or ip != _ip(kept)):
+            self._ips.release(ip)
+        for port in _node_ports(service) - (_node_ports(kept) if kept else set()):
+            self._ports.release(port)
 
     def _take_ip(self, old: Object | None, spec: Object, undo: list[Callable[[], None]]) -> list[FieldError]:
         wanted = spec.get("clusterIP") or ""
@@ -63,33 +65,35 @@ class ServiceAddresses:
         return []
 
     def _take_ports(self, old: Object | None, spec: Object, undo: list[Callable[[], None]]) -> list[FieldError]:
-        if spec["type"] not in _WITH_NODE_PORTS or spec.get("allocateLoadBalancerNodePorts") is False:
+        if spec["type"] not in _WITH_NODE_PORTS:
             return []
+        allocating = spec.get("allocateLoadBalancerNodePorts") is not False
         held, errors = _node_ports(old) if old else set(), []
-        for position, port in enumerate(spec.get("ports") or []):
-            wanted = port.get("nodePort") or 0
-            if wanted in held:
+        ports = spec.get("ports") or []
+        # A new Service has one node port for all protocols of a port.
+        shared = {} if old else {port["port"]: port["nodePort"] for port in ports if port.get("nodePort")}
+        for position, port in enumerate(ports):
+            wanted = port.get("nodePort") or (allocating and shared.get(port["port"])) or 0
+            if not wanted and not allocating:
                 continue
-            try:
-                if wanted:
-                    self._ports.take(wanted)
-                else:
-                    wanted = self._ports.allocate()
-            except TakenError as error:
-                errors.append(field_errors.invalid(f"spec.ports[{position}].nodePort", wanted, str(error)))
-                continue
+            if wanted not in held:
+                try:
+                    wanted = self._taken_port(wanted)
+                except TakenError as error:
+                    errors.append(field_errors.invalid(f"spec.ports[{position}].nodePort", wanted, str(error)))
+                    continue
+                undo.append(partial(self._ports.release, wanted))
+                held.add(wanted)
+            if old is None:
+                shared.setdefault(port["port"], wanted)
             port["nodePort"] = wanted
-            undo.append(self._port_release(wanted))
         return errors
 
-    def _port_release(self, port: int) -> Callable[[], None]:
-        return lambda: self._ports.release(port)
-
-    def _release(self, ip: str, ports: set[int], *, kept: Object | None) -> None:
-        if ip and (kept is None or ip != _ip(kept)):
-            self._ips.release(ip)
-        for port in ports - (_node_ports(kept) if kept else set()):
-            self._ports.release(port)
+    def _taken_port(self, wanted: int) -> int:
+        if not wanted:
+            return self._ports.allocate()
+        self._ports.take(wanted)
+        return wanted
 
 
 def _ip(service: Object) -> str:

@@ -54,18 +54,24 @@ class Writer:
         self._admission.check_namespace(served, namespace, str(_raw_meta(body).get("name") or ""))
         admitted = self._judged_creation(served, namespace, body, call)
         admitted = self._admission.admit_create(served, admitted, call)
-        name = str(meta(admitted)["name"])
-        version = _raw_meta(body).get("resourceVersion")
-        if isinstance(version, str) and version.isdecimal() and int(version):
-            raise unexpected("resourceVersion should not be set on objects to be created")
-        if self._store.table(served.resource).get((namespace, name)) is not None:
-            raise already_exists(served.type.resource, name)
+        try:
+            self._check_new(served, namespace, str(meta(admitted)["name"]), body)
+        except StatusError:
+            self._admission.release(served, admitted)
+            raise
         obj = _ordered(admitted, (owns or self._owned_by(served, call, ""))({}, admitted))
         if call.dry_run:
             return Item(obj, 0)
         item = self._store.create(served.resource, served.to_storage(obj))
         self._admission.charge(served, obj)
         return item
+
+    def _check_new(self, served: Served, namespace: str, name: str, body: Object) -> None:
+        version = _raw_meta(body).get("resourceVersion")
+        if isinstance(version, str) and version.isdecimal() and int(version):
+            raise unexpected("resourceVersion should not be set on objects to be created")
+        if self._store.table(served.resource).get((namespace, name)) is not None:
+            raise already_exists(served.type.resource, name)
 
     def _judged_creation(self, served: Served, namespace: str, body: Object, call: Call) -> Object:
         """Judge a creation; a generated name that is taken is generated anew, a few times."""
@@ -104,7 +110,9 @@ class Writer:
         if item is None:
             raise not_found(served.type.resource, name)
         old = served.load(item.object)
-        wanted = _identified(served, old, change(old), call)
+        changed = change(old)
+        _check_version(served, changed, call)
+        wanted = _identified(served, old, changed, call)
         judged = wanted if subresource in _SERVERS_WRITES else _judged_update(served, old, wanted, call, subresource)
         new = self._admission.admit_update(served, old, judged, call, subresource)
         asked = {**new, "metadata": {**meta(new), "managedFields": _raw_meta(wanted).get("managedFields")}}
@@ -137,9 +145,11 @@ class Writer:
         if call.dry_run:
             return Item(new, item.revision)
         if is_released(new):
+            self._admission.release(served, item.object)
             self._admission.release(served, new)
             return self._store.delete(served.resource, new)
         stored = self._store.update(served.resource, new)
+        self._admission.release(served, item.object, kept=new)
         self._admission.charge(served, new, item.object)
         return stored
 
@@ -159,7 +169,6 @@ def _judge(served: Served) -> Judge:
 
 
 def _judged_update(served: Served, old: Object, wanted: Object, call: Call, subresource: str) -> Object:
-    _check_version(served, wanted, call)
     outcome = _judge(served).admit_update(
         old,
         wanted,
@@ -168,11 +177,11 @@ def _judged_update(served: Served, old: Object, wanted: Object, call: Call, subr
         decoding_errors=call.decoding_errors,
     )
     if call.patching and isinstance(outcome, Refused) and outcome.status["code"] == 400:
-        raise _unreadable_patch(str(outcome.status["message"]))
+        raise unreadable_patch(str(outcome.status["message"]))
     return _accepted(outcome, call)
 
 
-def _unreadable_patch(problem: str) -> StatusError:
+def unreadable_patch(problem: str) -> StatusError:
     """What a patch makes unreadable is a fault of the patch."""
     return invalid("", "", "", [field_errors.invalid("patch", field_errors.OMITTED, problem)])
 
@@ -182,7 +191,7 @@ def _check_version(served: Served, body: Object, call: Call) -> None:
     sent, wanted = body.get("apiVersion"), served.type.api_version
     if served.custom and isinstance(sent, str) and sent and sent != wanted:
         problem = f"the API version in the data ({sent}) does not match the expected API version ({wanted})"
-        raise _unreadable_patch(problem) if call.patching else bad_request(problem)
+        raise unreadable_patch(problem) if call.patching else bad_request(problem)
 
 
 def _raw_meta(body: Object) -> Object:
@@ -199,7 +208,17 @@ def _with_system_fields(body: Object) -> Object:
     prefix = found.get("generateName")
     if not found.get("name") and isinstance(prefix, str) and prefix:
         found["name"] = prefix[:_LONGEST_PREFIX] + "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(5))
-    return {**body, "metadata": {**found, "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}}
+    metadata = {**_owned_once(found), "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
+    return {**body, "metadata": metadata}
+
+
+def _owned_once(metadata: Object) -> Object:
+    """Drop owner references that are there before, the same in all."""
+    owners = metadata.get("ownerReferences")
+    if not isinstance(owners, list) or len(owners) < 2:
+        return metadata
+    kept = [owner for position, owner in enumerate(owners) if owner not in owners[:position]]
+    return {**metadata, "ownerReferences": kept}
 
 
 def _accepted(outcome: Admitted | Refused, call: Call) -> Object:
@@ -233,7 +252,7 @@ def _identified(served: Served, old: Object, wanted: Object, call: Call) -> Obje
             error = field_errors.invalid("metadata.resourceVersion", version, "strconv.ParseUint: invalid syntax")
             raise invalid(kind.group, kind.plural, name, [error])
         raise conflict(kind.resource, name)
-    found = {**raw, "name": name, "uid": uid, "resourceVersion": stored["resourceVersion"]}
+    found = {**_owned_once(raw), "name": name, "uid": uid, "resourceVersion": stored["resourceVersion"]}
     if kind.namespaced:
         found["namespace"] = stored["namespace"]
     return {**wanted, "metadata": found}

@@ -165,17 +165,18 @@ def invalid_status(group: str, kind: str, name: str, errors: Sequence[FieldError
         "causes": [{"reason": str(e.reason), "message": e.message, "field": e.field} for e in errors],
     }
     return {
-        **_status(422, "Invalid", f"{qualified} {quote(name)} is invalid: {aggregate(errors)}"),
+        **failure(422, "Invalid", f"{qualified} {quote(name)} is invalid: {aggregate(errors)}"),
         "details": {key: value for key, value in details.items() if value},
     }
 
 
 def bad_request_status(message: str) -> dict[str, Json]:
     """Build the 400 Status for a body that can't be decoded."""
-    return _status(400, "BadRequest", message)
+    return failure(400, "BadRequest", message)
 
 
-def _status(code: int, reason: str, message: str) -> dict[str, Json]:
+def failure(code: int, reason: str, message: str) -> dict[str, Json]:
+    """Build the Status of any error, without details."""
     return {
         "kind": "Status",
         "apiVersion": "v1",

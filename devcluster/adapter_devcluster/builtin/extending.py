@@ -5,14 +5,24 @@ The expressions of policies are checked where policies are run, not here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from adapter_devcluster.apiextensions import FieldError, check_crd
-from adapter_devcluster.apiextensions.errors import Reason, forbidden, index, invalid, not_supported, required
+from adapter_devcluster.apiextensions.errors import (
+    Reason,
+    duplicate,
+    forbidden,
+    index,
+    invalid,
+    not_supported,
+    required,
+    too_many,
+)
 from adapter_devcluster.builtin import checks
 from adapter_devcluster.builtin.strategy import ALL_METADATA, Strategy, UpdateChecks, spec_of
-from adapter_devcluster.objects import Object, annotations_of, copy
+from adapter_devcluster.objects import Object, annotations_of, copy, section
 
 _HTTPS: Final = 443
 
@@ -54,11 +64,23 @@ def _any_name(_: str) -> list[str]:
     return []
 
 
+# Where the server has what all versions say alike: in fields of the internal form that v1 no longer shows.
+_HOISTED: Final = {
+    "additionalPrinterColumns": "additionalPrinterColumns",
+    "schema": "validation",
+    "selectableFields": "selectableFields",
+    "subresources": "subresources",
+}
+_VERSION_FIELD: Final = re.compile(r"spec\.versions\[(\d+)\]\.(\w+)(.*)", re.DOTALL)
+_MOST_SELECTABLE: Final = 8
+
+
 def _check_definition(crd: Object) -> Iterator[FieldError]:
-    for error in check_crd(crd):
+    alike = {name for name in _HOISTED if _is_alike(crd, name)}
+    for error in [*check_crd(crd), *_check_selectable_fields(crd)]:
         # That a name is missing is found with the rest of the metadata.
         if (error.field, error.reason) != ("metadata.name", Reason.REQUIRED):
-            yield error
+            yield from _hoisted(error, alike)
     yield from _check_approval(crd)
     yield from _check_conversion(crd["spec"]["conversion"], "spec.conversion")
     versions, stored = crd["spec"].get("versions") or (), crd["status"].get("storedVersions") or []
@@ -71,6 +93,53 @@ def _check_definition(crd: Object) -> Iterator[FieldError]:
     for position, name in enumerate(stored):
         if name not in {version["name"] for version in versions}:
             yield invalid(index("status.storedVersions", position), name, _MIGRATE.replace("VERSION", name))
+
+
+def _is_alike(crd: Object, name: str) -> bool:
+    versions = crd["spec"].get("versions") or []
+    return all(version.get(name) == versions[0].get(name) for version in versions)
+
+
+def _hoisted(error: FieldError, alike: set[str]) -> Iterator[FieldError]:
+    """Give an error the path that the server gives it: what is alike in all versions is looked at once."""
+    match = _VERSION_FIELD.fullmatch(error.field)
+    missing = error.reason == Reason.REQUIRED and error.field.endswith(".schema.openAPIV3Schema")
+    if not match or match[2] not in alike or missing:
+        yield error
+    elif match[1] == "0":
+        yield FieldError(f"spec.{_HOISTED[match[2]]}{match[3]}", error.reason, error.message)
+
+
+def _check_selectable_fields(crd: Object) -> Iterator[FieldError]:
+    for position, version in enumerate(crd["spec"].get("versions") or ()):
+        path = f"spec.versions[{position}].selectableFields"
+        schema = section(version, "schema", "openAPIV3Schema")
+        seen: set[str] = set()
+        for at, selectable in enumerate(version.get("selectableFields") or ()):
+            field, found = f"{path}[{at}].jsonPath", selectable.get("jsonPath") or ""
+            node = _at_path(schema, found)
+            if not found:
+                yield required(field)
+            elif node is None:
+                yield invalid(field, found, "is an invalid path: does not refer to a field")
+            elif found.startswith(".metadata"):
+                yield invalid(field, found, "must not point to fields in metadata")
+            elif node.get("type") not in ("string", "boolean", "integer"):
+                yield invalid(field, found, "must point to a field of type string, boolean or integer.")
+            if found in seen:
+                yield duplicate(field, found)
+            seen.add(found)
+        if len(seen) > _MOST_SELECTABLE:
+            yield too_many(path, len(seen), _MOST_SELECTABLE)
+
+
+def _at_path(schema: Object, path: str) -> Object | None:
+    """Return the schema of a field by a simple path such as ``.spec.size``, None where there is none."""
+    first, *names = path.split(".")
+    found: Object | None = None if first or not names else schema
+    for name in names:
+        found = section(found or {}, "properties").get(name)
+    return found
 
 
 def _check_conversion(conversion: Object, path: str) -> Iterator[FieldError]:

@@ -42,8 +42,9 @@ def check_job_status(new: Object, old: Object) -> Iterator[FieldError]:
     yield from _check_times(now, before)
     yield from _check_finished(now, before)
     yield from _check_indexes(new, now, before)
-    if _changed(now, before, "ready", "active") and now.count("ready") > now.count("active"):
-        yield invalid("status.ready", now.count("ready"), "cannot set more ready pods than active")
+    ready = now.raw.get("ready")
+    if ready is not None and _changed(now, before, "ready", "active") and ready > now.count("active"):
+        yield invalid("status.ready", ready, "cannot set more ready pods than active")
     if "SuccessCriteriaMet" in now.true:
         for other, shown in (("Failed", "Failed=true"), ("FailureTarget", "FailureTarget=true")):
             if other in now.true:

@@ -146,6 +146,7 @@ def _check_ports(spec: Object) -> Iterator[FieldError]:
     ports = spec.get("ports") or ()
     taken: set[str] = set()
     pairs: set[tuple[str, int]] = set()
+    node_ports: set[tuple[str, int]] = set()
     for at, port in checks.items_of(spec, "ports", "spec"):
         name = port.get("name") or ""
         if name:
@@ -165,6 +166,11 @@ def _check_ports(spec: Object) -> Iterator[FieldError]:
         if pair in pairs:
             yield duplicate(at, {"protocol": pair[0], "port": pair[1]})
         pairs.add(pair)
+        outside = (port["protocol"], port.get("nodePort") or 0)
+        if outside in node_ports:
+            yield duplicate(child(at, "nodePort"), outside[1])
+        if outside[1]:
+            node_ports.add(outside)
 
 
 def _check_cluster_ips(spec: Object) -> Iterator[FieldError]:

@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -82,7 +82,7 @@ class LogOptions:
     timestamps: bool = False
 
 
-async def read_log(path: Path, options: LogOptions, writer: LogWriter | None = None) -> AsyncIterator[bytes]:
+async def read_log(path: Path, options: LogOptions, writer: LogWriter | None = None) -> AsyncGenerator[bytes, None]:
     """Yield a log in pieces, of whole lines unless ``limit_bytes`` cuts one.
 
     With ``follow`` it goes on until ``writer`` is closed. A log that is deleted meanwhile ends.

@@ -7,7 +7,7 @@ import datetime as dt
 import fcntl
 import logging
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import IO
 
@@ -158,7 +158,7 @@ class Node:
         since_time: dt.datetime | None = None,
         previous: bool = False,
         timestamps: bool = False,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Return the parts of a container's log.
 
         Raises StatusError: 404 without the pod, 400 where a container has to be named or has no log yet.

@@ -69,7 +69,7 @@ def table(
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": _list_meta(resource_version, continue_token, remaining),
+        "metadata": list_meta(resource_version, continue_token, remaining),
         "columnDefinitions": None if no_headers else definitions,
         "rows": rows,
     }
@@ -90,7 +90,8 @@ def _row_object(obj: Object, include_object: IncludeObject, version: str) -> Obj
             return partial_metadata(obj, version=version)
 
 
-def _list_meta(resource_version: str, continue_token: str, remaining: int | None) -> Object:
+def list_meta(resource_version: str, continue_token: str, remaining: int | None) -> Object:
+    """Return the metadata of a list, or of a page of one."""
     found: Object = {"resourceVersion": resource_version}
     if continue_token:
         found["continue"] = continue_token
@@ -116,6 +117,6 @@ def partial_metadata_list(
     return {
         "kind": "PartialObjectMetadataList",
         "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": _list_meta(resource_version, continue_token, remaining),
+        "metadata": list_meta(resource_version, continue_token, remaining),
         "items": [partial_metadata(obj, version=version) for obj in objects],
     }

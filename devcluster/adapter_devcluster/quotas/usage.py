@@ -105,7 +105,7 @@ def missing_requests(pod: Object, hard: Mapping[str, str]) -> str:
         for name in wanted:
             if name not in told:
                 missing.setdefault(name, []).append(str(container["name"]))
-    return "; ".join(f"{name} for: {','.join(sorted(names))}" for name, names in missing.items())
+    return "; ".join(f"{name} for: {','.join(sorted(missing[name]))}" for name in sorted(missing))
 
 
 def in_scope(quota: Object, resource: str, obj: Object) -> bool:

@@ -16,7 +16,13 @@ from adapter_devcluster.api.registry import Served
 from adapter_devcluster.api.server import loaded
 from adapter_devcluster.objects import Object, meta
 from adapter_devcluster.presentation.negotiation import JSON, YAML, Presentation
-from adapter_devcluster.presentation.tables import IncludeObject, partial_metadata, table
+from adapter_devcluster.presentation.tables import (
+    IncludeObject,
+    list_meta,
+    partial_metadata,
+    partial_metadata_list,
+    table,
+)
 from adapter_devcluster.statuses import bad_request
 from adapter_devcluster.storage import Item
 
@@ -69,29 +75,28 @@ def item_answer(
 ) -> web.Response:
     """Build the response that holds one object, in the form that was asked for."""
     if form.view == "Table":
-        found = _table(served, [item.object], shown, str(meta(item.object).get("resourceVersion", "")))
+        found = _table(served, [item.object], shown, resource_version=_revision(item), version=form.version)
         return json_answer(code, found, form.media, warnings)
     if form.view == "PartialObjectMetadata":
-        return json_answer(code, partial_metadata(item.object), form.media, warnings)
+        return json_answer(code, partial_metadata(item.object, version=form.version), form.media, warnings)
     return answer(code, item.json, form.media, warnings)
 
 
 def list_answer(served: Served, page: Page, form: Presentation, shown: IncludeObject) -> web.Response:
     """Build the response that holds a list, or a page of it."""
     items = [loaded(served, item) for item in page.items]
-    metadata: Object = {"resourceVersion": str(page.revision)}
-    if page.continue_token:
-        metadata["continue"] = page.continue_token
-    if page.remaining is not None:
-        metadata["remainingItemCount"] = page.remaining
+    listed: dict[str, Any] = {
+        "resource_version": str(page.revision),
+        "continue_token": page.continue_token,
+        "remaining": page.remaining,
+        "version": form.version or "v1",
+    }
     if form.view == "Table":
-        found = _table(served, [item.object for item in items], shown, metadata["resourceVersion"])
-        return json_answer(200, {**found, "metadata": metadata}, form.media)
+        return json_answer(200, _table(served, [item.object for item in items], shown, **listed), form.media)
     if form.view == "PartialObjectMetadataList":
-        parts = [partial_metadata(item.object) for item in items]
-        found = {"kind": form.view, "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": parts}
-        return json_answer(200, found, form.media)
+        return json_answer(200, partial_metadata_list((item.object for item in items), **listed), form.media)
     kind = served.type.list_kind or f"{served.type.kind}List"
+    metadata = list_meta(str(page.revision), page.continue_token, page.remaining)
     head = orjson.dumps({"kind": kind, "apiVersion": served.type.api_version, "metadata": metadata})
     type_meta = b"" if served.custom else type_prefix(served)
     body = b",".join([_without_type(item.json, type_meta) for item in items])
@@ -113,24 +118,19 @@ def event_json(
 ) -> bytes:
     """Write one event of a watch, as a line. ``headers``: a Table says which columns it has, as the first one does."""
     if form.view == "Table":
-        revision = str(meta(item.object).get("resourceVersion", ""))
-        body = orjson.dumps(_table(served, [item.object], shown, revision, no_headers=not headers))
+        listed = {"resource_version": _revision(item), "version": form.version, "no_headers": not headers}
+        body = orjson.dumps(_table(served, [item.object], shown, **listed))
     elif form.view in ("PartialObjectMetadata", "PartialObjectMetadataList"):
-        body = orjson.dumps(partial_metadata(item.object))
+        body = orjson.dumps(partial_metadata(item.object, version=form.version))
     else:
         body = item.json
     return b'{"type":"' + kind.encode() + b'","object":' + body + b"}\n"
 
 
-def _table(
-    served: Served, objects: list[Object], shown: IncludeObject, revision: str, *, no_headers: bool = False
-) -> Object:
-    return table(
-        served.type,
-        objects,
-        include_object=shown,
-        resource_version=revision,
-        columns=served.columns,
-        no_headers=no_headers,
-        now_ns=time.time_ns(),
-    )
+def _revision(item: Item) -> str:
+    """An object's resource version, "" for what is not stored."""
+    return str(meta(item.object).get("resourceVersion", ""))
+
+
+def _table(served: Served, objects: list[Object], shown: IncludeObject, **more: Any) -> Object:  # noqa: ANN401 - fields of table
+    return table(served.type, objects, include_object=shown, columns=served.columns, now_ns=time.time_ns(), **more)

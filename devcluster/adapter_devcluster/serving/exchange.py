@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -28,12 +28,13 @@ def is_true(text: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request with its target, its verb and its user."""
+    """A request with its target, its verb and its user. ``note_stream``: called when a watch is about to begin."""
 
     request: web.BaseRequest
     target: Target
     verb: str
     user: User
+    note_stream: Callable[[], None]
 
     def query(self, name: str) -> str:
         """Return a parameter of the query, "" where there is none."""

@@ -56,8 +56,8 @@ class CallFault(Match):
 
     ``nth`` counts matching calls from 1; ``share`` is between 0 and 1; ``times`` ends the rule after so many hits.
     ``effect``: Fail answers with ``code``; Drop closes the connection before the call is carried out; Lose
-    carries it out and closes the connection without an answer; Delay only waits ``delay_seconds``, which the
-    other effects wait too.
+    carries it out and closes the connection without an answer, but drops a watch, a log and a proxied call; Delay only
+    waits ``delay_seconds``, which the other effects wait too.
     """
 
     nth: int | None = Field(default=None, ge=1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol
 
 import aiohttp
@@ -33,7 +34,7 @@ class LogSource(Protocol):
         since_time: dt.datetime | None = None,
         previous: bool = False,
         timestamps: bool = False,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield parts of a log. Raises StatusError before the first part."""
 
 
@@ -65,18 +66,20 @@ class PodStreams:
             previous=exchange.flag("previous"),
             timestamps=exchange.flag("timestamps"),
         )
-        # What is wrong with the request shows with the first part: it has to be an error, not a torn stream.
-        first = await anext(parts, b"")
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-        try:
-            await response.prepare(exchange.request)
-            await response.write(first)
-            async for part in parts:
-                await response.write(part)
-            await response.write_eof()
-        except ConnectionError:
-            # The reader has gone.
-            return response
+        # Whoever reads no more must not leave the log open.
+        async with aclosing(parts):
+            # What is wrong with the request shows with the first part: it has to be an error, not a torn stream.
+            first = await anext(parts, b"")
+            try:
+                await response.prepare(exchange.request)
+                await response.write(first)
+                async for part in parts:
+                    await response.write(part)
+                await response.write_eof()
+            except ConnectionError:
+                # The reader has gone.
+                return response
         return response
 
     async def proxy(self, exchange: Exchange) -> web.StreamResponse:

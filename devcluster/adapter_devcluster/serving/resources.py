@@ -99,6 +99,7 @@ class ResourceRequests:
         options = watch_options(served, target.namespace, exchange.query, exchange.form(), listed)
         faults = self._faults.for_watch(served.resource, exchange.user.name, target.namespace)
         stream = WatchStream(self._api, served, options, faults, self._bookmark_every)
+        exchange.note_stream()
         return await stream.serve(exchange.request)
 
     def _create(self, served: Served, exchange: Exchange, raw: bytes) -> web.Response:
@@ -188,12 +189,15 @@ def _unserved_stream(subresource: str) -> StatusError:
 
 
 async def _raw_body(request: web.BaseRequest) -> bytes:
+    """Read a body. Its limit is not that of ``request.read``, which is lower."""
     if request.content_length is not None and request.content_length > LIMIT:
         raise too_large()
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise too_large() from error
+    raw = bytearray()
+    async for part in request.content.iter_any():
+        raw += part
+        if len(raw) > LIMIT:
+            raise too_large()
+    return bytes(raw)
 
 
 def _delete_options(exchange: Exchange, raw: bytes, *, dry_run: bool) -> tuple[DeleteOptions, bool]:

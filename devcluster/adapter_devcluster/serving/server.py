@@ -31,6 +31,14 @@ logger = logging.getLogger(__name__)
 _BOOKMARK_EVERY: Final = 60.0
 
 
+class LostAnswerError(ConnectionResetError):
+    """A fault lost the answer to a call that was carried out. ``code`` is the HTTP code that it had."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__("the answer was lost by a fault")
+
+
 class HttpServer:
     """Serves an `Api` on an address of the loopback."""
 
@@ -72,7 +80,6 @@ class HttpServer:
             # A client that does not answer TLS's farewell would keep its connection open.
             transport.abort()
         await self._streams.close()
-        self.audit.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began, received = time.perf_counter(), micro_timestamp()
@@ -101,15 +108,17 @@ class HttpServer:
                 await self.faults.wait_while_paused()
             user, impersonator = identify(self.api, request.headers)
             self._authorize(user, verb, target, _selected_name(verb, request))
-            if verb == "watch":
-                note(200)
-            response = await self._answer(Exchange(request, target, verb, user))
+            # Watches are noted when they begin: they end when they like.
+            response = await self._answer(Exchange(request, target, verb, user, lambda: note(200)))
         except UnknownPathError:
             response = web.Response(status=404, text="404 page not found\n")
         except StatusError as error:
             response = status_answer(error.status)
         except RecursionError:
             response = status_answer(bad_request("the object is nested too deeply").status)
+        except LostAnswerError as lost:
+            note(lost.code)
+            raise
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:
@@ -153,14 +162,22 @@ class HttpServer:
             return await self._resources.answer(exchange)
         if rule.effect == "Fail":
             raise fault_error(rule, resource, exchange.target.name)
-        if rule.effect == "Lose":
+        code = 0
+        if rule.effect == "Lose" and not _streams(exchange):
             try:
-                await self._resources.answer(exchange)
+                code = (await self._resources.answer(exchange)).status
             except StatusError as error:
-                logger.debug("lost the answer %s", error)
+                code = error.code
         if exchange.request.transport is not None:
             exchange.request.transport.abort()
+        if code:
+            raise LostAnswerError(code)
         raise ConnectionResetError("the connection was dropped by a fault")
+
+
+def _streams(exchange: Exchange) -> bool:
+    """Whether the answer reaches the client while it is made, so that nothing of it can be lost at the end."""
+    return exchange.verb == "watch" or exchange.target.subresource in ("log", "proxy")
 
 
 def _selected_name(verb: str, request: web.BaseRequest) -> str:

@@ -7,9 +7,11 @@ initial state as events, and an ERROR event with 410 where the history is gone.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,8 +31,11 @@ from adapter_devcluster.serving.faults import WatchFaults
 from adapter_devcluster.statuses import StatusError, invalid
 from adapter_devcluster.storage import Event
 
-# A client that reads this many events slower than they come is cut off, and lists anew.
+logger = logging.getLogger(__name__)
+# A client that reads slower than events come is cut off when so many, or so many bytes, wait for it; it lists anew.
+# What it asked for at first, however much it is, does not count.
 _BACKLOG: Final = 10_000
+_BACKLOG_BYTES: Final = 64 * 1024 * 1024
 _SHORTEST_DEFAULT: Final = 1800
 
 
@@ -82,6 +87,8 @@ class WatchStream:
         self._faults = faults
         self._bookmark_every = bookmark_every
         self._lines: deque[bytes] = deque()
+        self._waiting_lines = 0
+        self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._cut = False
         self._ended = False
@@ -91,18 +98,22 @@ class WatchStream:
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request by the stream."""
         self._transport = request.transport
-        cancel = self._begin()
         response = web.StreamResponse(headers={"Content-Type": "application/json", **NO_CACHE})
         response.enable_chunked_encoding()
-        try:
-            await response.prepare(request)
-            await self._write_all(response)
-        except ConnectionError:
-            # The client has gone, which is how most watches end.
-            return response
-        finally:
-            cancel()
+        with ExitStack() as at_end:
+            self._begin(at_end)
+            try:
+                await response.prepare(request)
+                await self._write_all(response)
+            except ConnectionError:
+                # The client has gone, which is how most watches end.
+                return response
         return response
+
+    def end(self) -> None:
+        """End the stream in order, after what waits to be written."""
+        self._ended = True
+        self._wake.set()
 
     def cut(self) -> None:
         """End the stream abruptly, as a broken connection does, also while a write waits for a slow client."""
@@ -111,38 +122,49 @@ class WatchStream:
         if self._transport is not None:
             self._transport.abort()
 
-    def _begin(self) -> Callable[[], None]:
+    def _begin(self, at_end: ExitStack) -> None:
         options = self._options
         try:
             past, end = self._api.reader.watch(self._served, options.chosen, options.revision, self._receive)
         except StatusError as error:
             self._lines.append(_line("ERROR", error.status))
             self._ended = True
-            return _nothing
+            return
+        at_end.callback(end)
+        # In another form, objects are for watches that begin then: those of a definition that changes or goes end.
+        at_end.callback(self._api.registry.when_removed(self._served.type.resource, self.end))
         for event in past:
-            self._encode(event)
+            self._lines.append(self._encoded(event))
         if options.initial and options.bookmarks:
             self._lines.append(self._bookmark(initial_events_end=True))
-        registered = self._faults.register(self)
-
-        def cancel() -> None:
-            end()
-            registered()
-
-        return cancel
+        at_end.callback(self._faults.register(self))
 
     def _receive(self, event: Event) -> None:
-        self._faults.pass_on(event, self._encode)
+        self._faults.pass_on(event, self._add)
 
-    def _encode(self, event: Event) -> None:
-        if len(self._lines) >= _BACKLOG:
+    def _add(self, event: Event) -> None:
+        if self._cut or self._ended:
+            return
+        try:
+            line = self._encoded(event)
+        except Exception:
+            # Whoever wrote the object is not to blame, nor may a client miss an event and not know it.
+            logger.exception("a watch of %s failed", self._served.type.resource)
             self.cut()
             return
+        self._waiting_lines += 1
+        self._waiting_bytes += len(line)
+        if self._waiting_lines > _BACKLOG or self._waiting_bytes > _BACKLOG_BYTES:
+            self.cut()
+            return
+        self._lines.append(line)
+        self._wake.set()
+
+    def _encoded(self, event: Event) -> bytes:
         item, form = loaded(self._served, event.item), self._options.form
         line = event_json(self._served, event.type, item, form, self._options.shown, headers=not self._written)
         self._written = True
-        self._lines.append(line)
-        self._wake.set()
+        return line
 
     async def _write_all(self, response: web.StreamResponse) -> None:
         loop = asyncio.get_running_loop()
@@ -152,6 +174,7 @@ class WatchStream:
             if self._lines:
                 lines = b"".join(self._lines)
                 self._lines.clear()
+                self._waiting_lines = self._waiting_bytes = 0
                 await response.write(lines)
                 continue
             if self._ended or loop.time() >= end:
@@ -180,7 +203,3 @@ class WatchStream:
 
 def _line(kind: str, obj: Object) -> bytes:
     return orjson.dumps({"type": kind, "object": obj}) + b"\n"
-
-
-def _nothing() -> None:
-    """End what was never begun."""

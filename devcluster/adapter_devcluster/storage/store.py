@@ -17,8 +17,10 @@ import orjson
 from adapter_devcluster.objects import Key, Object
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
-# A watch from before this many events of a resource is answered with 410, as a real server's cache does.
+# A watch from before this many events of a resource is answered with 410, as a real server's cache does. Large
+# objects leave earlier: what is kept of a resource is never more than this many bytes of JSON, and its last event.
 HISTORY: Final = 5_000
+HISTORY_BYTES: Final = 64 * 1024 * 1024
 
 
 class TooOldError(Exception):
@@ -68,9 +70,12 @@ Watcher = Callable[[Event], None]
 class Table:
     """All objects of one resource. ``count`` is how many there are; ``version`` counts changes."""
 
-    def __init__(self, history: int = HISTORY) -> None:
+    def __init__(self, history: int = HISTORY, history_bytes: int = HISTORY_BYTES) -> None:
         self._items: dict[str, dict[str, Item]] = {}
-        self._history: deque[Event] = deque(maxlen=history)
+        self._most = history
+        self._most_bytes = history_bytes
+        self._history: deque[Event] = deque()
+        self._bytes = 0
         self._forgotten = 0
         self._watchers: list[Watcher] = []
         self.count = 0
@@ -117,11 +122,12 @@ class Table:
 
         return cancel
 
-    def forget(self) -> None:
-        """Drop the history: whoever watches from an earlier revision gets TooOldError."""
-        if self._history:
-            self._forgotten = self._history[-1].revision
-            self._history.clear()
+    def forget(self, revision: int = 0) -> None:
+        """Drop the history: whoever watches from before its last event, or ``revision``, gets TooOldError."""
+        last = self._history[-1].revision if self._history else 0
+        self._forgotten = max(self._forgotten, last, revision)
+        self._history.clear()
+        self._bytes = 0
 
     def replace_silently(self, key: Key, obj: Object) -> None:
         """Put an object in another form without an event: what is read changes, not what was written."""
@@ -131,6 +137,8 @@ class Table:
     def apply(self, event: Event) -> None:
         """Take in a change and tell the watchers. For `Store`."""
         namespace, name = _key(event.item.object)
+        # What can't be written as JSON is refused here, before it is stored.
+        size = len(event.item.json)
         if event.type == "DELETED":
             del self._items[namespace][name]
             if not self._items[namespace]:
@@ -139,9 +147,12 @@ class Table:
             self._items.setdefault(namespace, {})[name] = event.item
         self.version += 1
         self.count += (event.type == "ADDED") - (event.type == "DELETED")
-        if len(self._history) == self._history.maxlen:
-            self._forgotten = self._history[0].revision
         self._history.append(event)
+        self._bytes += size
+        while len(self._history) > self._most or (self._bytes > self._most_bytes and len(self._history) > 1):
+            oldest = self._history.popleft()
+            self._bytes -= len(oldest.item.json)
+            self._forgotten = oldest.revision
         for watcher in tuple(self._watchers):
             watcher(event)
 
@@ -149,15 +160,16 @@ class Table:
 class Store:
     """Every table. A revision is a number that only grows; an object's is that of its last change."""
 
-    def __init__(self, history: int = HISTORY) -> None:
+    def __init__(self, history: int = HISTORY, history_bytes: int = HISTORY_BYTES) -> None:
         self.revision = 1
         self._history = history
+        self._history_bytes = history_bytes
         self._tables: dict[str, Table] = {}
 
     def table(self, resource: str) -> Table:
         """Return the table of a resource; it begins empty."""
         if resource not in self._tables:
-            self._tables[resource] = Table(self._history)
+            self._tables[resource] = Table(self._history, self._history_bytes)
         return self._tables[resource]
 
     def forget_history(self) -> None:

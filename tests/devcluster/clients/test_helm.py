@@ -81,7 +81,11 @@ def test_the_life_of_a_release(kubectl: Kubectl) -> None:
     assert table(kubectl("get", "boats"))[1] == ["port-tug", "2", ""]
     assert kubectl("logs", "job/port-prepare") == "prepared\n"
     assert table(kubectl("get", "secrets"))[1] == ["sh.helm.release.v1.port.v1", "helm.sh/release.v1", "1"]
-    assert kubectl.get("cm", "port")["data"] == {"greeting": "hello", "kubernetes": "v1.36.2+devcluster", "namespace": name}
+    assert kubectl.get("cm", "port")["data"] == {
+        "greeting": "hello",
+        "kubernetes": "v1.36.2+devcluster",
+        "namespace": name,
+    }
     account = f"--as=system:serviceaccount:{name}:port"
     assert kubectl("auth", "can-i", "watch", "boats", "-A", account) == "yes\n"
     assert kubectl("auth", "can-i", "create", "leases", account) == "yes\n"
@@ -118,7 +122,10 @@ def test_the_life_of_a_release(kubectl: Kubectl) -> None:
         "serviceaccount/default",
     ]
     assert kubectl.run("get", "clusterrole", f"{name}-port").returncode == 1
-    assert kubectl("get", "crd", "-o", "name") == "customresourcedefinition.apiextensions.k8s.io/boats.harbour.example.dev\n"
+    assert (
+        kubectl("get", "crd", "-o", "name")
+        == "customresourcedefinition.apiextensions.k8s.io/boats.harbour.example.dev\n"
+    )
 
 
 def test_the_tests_of_a_release(kubectl: Kubectl) -> None:
@@ -133,7 +140,9 @@ def test_the_tests_of_a_release(kubectl: Kubectl) -> None:
 def test_a_field_that_somebody_else_owns_stops_an_upgrade(kubectl: Kubectl) -> None:
     helm(kubectl, step("install", CHART, "port", {"replicas": 0}))
     kubectl("patch", "cm", "port", "-p", '{"data": {"greeting": "ahoy"}}')
-    upgraded, history = helm(kubectl, step("upgrade", CHART, "port", {"replicas": 0, "greeting": "moin"}), step("history", "port"))
+    upgraded, history = helm(
+        kubectl, step("upgrade", CHART, "port", {"replicas": 0, "greeting": "moin"}), step("history", "port")
+    )
     assert 'conflict with "kubectl-patch" using v1: .data.greeting' in upgraded["error"]
     assert [one["status"] for one in history] == ["deployed", "failed"]
     assert kubectl.get("cm", "port")["data"]["greeting"] == "ahoy"
@@ -151,7 +160,7 @@ def test_a_release_that_does_not_become_ready_in_time(kubectl: Kubectl) -> None:
     values = {"greeting": "hello", "prepare": "true", "replicas": 1, "probe": "false"}
     failed, listed = helm(
         kubectl,
-        step("install", CHART, "port", values, wait="watcher", timeout=2),
+        step("install", CHART, "port", values, wait="watcher", timeout=1),
         step("list", all_states=True),
     )
     assert f"resource Deployment/{kubectl.namespace}/port not ready. status: InProgress" in failed["error"]

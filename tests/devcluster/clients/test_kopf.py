@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from adapter_devcluster.devcluster import DevCluster
 from adapter_devcluster.serving.faults import CallFault, FaultPlan, Match
 from adapter_testing.kubectl import Kubectl, table
+from adapter_testing.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -52,14 +52,6 @@ class Operator:
     def wait_for(self, text: str, seconds: float = 30.0) -> None:
         """Wait until something is said. Raises TimeoutError."""
         until(lambda: text in self.said, lambda: self.said, seconds)
-
-
-def until(holds: Callable[[], bool], told: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            raise TimeoutError(told())
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -107,23 +99,33 @@ def test_create_update_and_delete(kubectl: Kubectl) -> None:
     with operator(kubectl, "crewing_operator.py") as found:
         kubectl("apply", "-f", "-", stdin=boat("ada"))
         aboard(kubectl, "ada", 3)
-        until(lambda: "kopf.zalando.org/last-handled-configuration" in kubectl("get", "boat", "ada", "-o", "yaml"), str)
+        until(lambda: "kopf.zalando.org/last-handled-configuration" in kubectl("get", "boat", "ada", "-o", "yaml"))
         metadata = kubectl.get("boat", "ada")["metadata"]
         assert metadata["finalizers"] == ["kopf.zalando.org/KopfFinalizerMarker"]
         assert metadata["generation"] == 1
-        assert json.loads(metadata["annotations"]["kopf.zalando.org/last-handled-configuration"]) == {"spec": {"crew": 3}}
+        assert json.loads(metadata["annotations"]["kopf.zalando.org/last-handled-configuration"]) == {
+            "spec": {"crew": 3}
+        }
 
         kubectl("patch", "boat", "ada", "--type=merge", "-p", '{"spec": {"crew": 5}}')
         aboard(kubectl, "ada", 5)
         assert table(kubectl("get", "boats"))[1] == ["ada", "5", "True"]
         assert kubectl.get("boat", "ada")["status"]["conditions"][0]["reason"] == "From3To5"
 
-        assert kubectl("delete", "boat", "ada") == f'boat.harbour.example.dev "ada" deleted from {kubectl.namespace} namespace\n'
+        assert (
+            kubectl("delete", "boat", "ada")
+            == f'boat.harbour.example.dev "ada" deleted from {kubectl.namespace} namespace\n'
+        )
         assert kubectl.run("get", "boat", "ada").returncode == 1
         found.wait_for("the crew has left ada")
-        posted = ("get", "events", "--sort-by=.firstTimestamp", "--field-selector=involvedObject.uid=" + metadata["uid"])
+        posted = (
+            "get",
+            "events",
+            "--sort-by=.firstTimestamp",
+            "--field-selector=involvedObject.uid=" + metadata["uid"],
+        )
         until(lambda: "Waiting" in kubectl.run(*posted).stdout, lambda: found.said)
-        assert table(kubectl(*posted))[1:] == [
+        assert sorted(table(kubectl(*posted))[1:]) == [
             ["Normal", "Launched", "boat/ada", "3 are aboard."],
             ["Warning", "Waiting", "boat/ada", "The crew is still aboard."],
         ]
@@ -136,7 +138,7 @@ def test_what_was_created_and_deleted_in_its_absence(kubectl: Kubectl) -> None:
     with operator(kubectl, "crewing_operator.py"):
         aboard(kubectl, "ada", 3)
         aboard(kubectl, "bea", 4)
-        until(lambda: kubectl("get", "boats", "-o", "yaml").count("last-handled-configuration") == 2, str)
+        until(lambda: kubectl("get", "boats", "-o", "yaml").count("last-handled-configuration") == 2)
     kubectl("delete", "boat", "ada", "--wait=false")
     kubectl("scale", "boat/bea", "--replicas=6")
     assert kubectl.get("boat", "ada")["metadata"]["deletionTimestamp"]
@@ -176,7 +178,9 @@ def test_it_survives_an_unwell_server(cluster: DevCluster, kubectl: Kubectl) -> 
 
         try:
             patches = {"verbs": ("patch",), "resources": (BOATS, f"{BOATS}/status")}
-            cluster.set_faults(FaultPlan(calls=(CallFault(**patches, nth=1, code=503), CallFault(**patches, nth=2, code=500))))
+            cluster.set_faults(
+                FaultPlan(calls=(CallFault(**patches, nth=1, code=503), CallFault(**patches, nth=2, code=500)))
+            )
             crew(cluster, kubectl, "ada", 8)
             aboard(kubectl, "ada", 8)
             assert cluster.call(lambda: cluster.cluster.faults.hits) == [1, 1]
@@ -186,7 +190,12 @@ def test_it_survives_an_unwell_server(cluster: DevCluster, kubectl: Kubectl) -> 
 
 
 def test_a_daemon_and_raw_events(kubectl: Kubectl) -> None:
-    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "labels": {"log": "x"}}, "data": {"word": "1"}}
+    config_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c", "labels": {"log": "x"}},
+        "data": {"word": "1"},
+    }
     kubectl("create", "-f", "-", stdin=config_map)
     with operator(kubectl, "rowing_operator.py") as found:
         kubectl("create", "-f", "-", stdin=boat("ada"))
@@ -201,4 +210,21 @@ def test_a_daemon_and_raw_events(kubectl: Kubectl) -> None:
         # The finalizer holds the boat until the daemon has ended.
         kubectl("delete", "boat", "ada")
         assert kubectl.run("get", "boat", "ada").returncode == 1
+    assert found.process.returncode == 0
+
+
+def test_a_definition_that_comes_and_goes_while_it_runs(cluster: DevCluster, kubectl: Kubectl) -> None:
+    definition = (DATA / "boats.yaml").read_text().replace("boat", "raft").replace("Boat", "Raft")
+    definition = definition.replace("harbour.example.dev", "river.example.dev").replace("bt", "rf")
+    raft = {**boat("ada"), "apiVersion": "river.example.dev/v1", "kind": "Raft"}
+    with operator(kubectl, "rafting_operator.py") as found:
+        found.wait_for("Initial authentication has finished")
+        for _ in range(2):
+            kubectl("create", "-f", "-", stdin=definition)
+            kubectl("wait", "--for=condition=Established", "crd/rafts.river.example.dev", TIMEOUT)
+            kubectl("create", "-f", "-", stdin=raft)
+            kubectl("wait", "--for=jsonpath={.status.aboard}=3", "raft/ada", TIMEOUT)
+            kubectl("delete", "crd", "rafts.river.example.dev")
+            path = f"/apis/river.example.dev/v1/namespaces/{kubectl.namespace}/rafts"
+            assert kubectl.run("get", "--raw", path).returncode == 1
     assert found.process.returncode == 0

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from adapter_devcluster.devcluster import DevCluster
-from adapter_testing.kubectl import Kubectl, table, tables
+from adapter_testing.kubectl import Kubectl, table, tables, watches
+from adapter_testing.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -84,8 +85,8 @@ def test_selectors(kubectl: Kubectl, fleet: None) -> None:
     assert names("--field-selector", "spec.berth!=north,metadata.name!=ada") == ["bea"]
     assert names("--chunk-size=1") == ["ada", "bea", "cleo"]
     assert kubectl.fails("get", "boats", "--field-selector", "spec.crew=3") == (
-        'Error from server (BadRequest): Unable to find "harbour.example.dev/v1, Resource=boats" that match label selector '
-        '"", field selector "spec.crew=3": field label not supported: spec.crew\n'
+        'Error from server (BadRequest): Unable to find "harbour.example.dev/v1, Resource=boats" that match label '
+        'selector "", field selector "spec.crew=3": field label not supported: spec.crew\n'
     )
     assert kubectl.fails("get", "boats", "-l", "a=b=c").startswith("Error from server (BadRequest): Unable to find ")
 
@@ -95,11 +96,19 @@ def test_several_kinds_and_categories(kubectl: Kubectl, fleet: None) -> None:
     kubectl("create", "service", "clusterip", "a", "--tcp=80", "--clusterip=None")
     boats = [["NAME", "CREW", "READY"], ["boat.harbour.example.dev/ada", "3", "True"]]
     config_maps = [["NAME", "DATA"], ["configmap/a", "1"]]
-    services = [["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)"], ["service/a", "ClusterIP", "None", "<none>", "80/TCP"]]
+    services = [
+        ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)"],
+        ["service/a", "ClusterIP", "None", "<none>", "80/TCP"],
+    ]
     assert tables(kubectl("get", "cm/a", "bt/ada")) == [config_maps, boats]
-    assert tables(kubectl("get", "svc,bt", "--field-selector=metadata.name!=bea,metadata.name!=cleo")) == [services, boats]
+    assert tables(kubectl("get", "svc,bt", "--field-selector=metadata.name!=bea,metadata.name!=cleo")) == [
+        services,
+        boats,
+    ]
     assert [part[0] for part in tables(kubectl("get", "all"))] == [services[0], boats[0]]
-    assert kubectl("get", "harbour", "-o", "name").split() == [f"boat.harbour.example.dev/{one}" for one in ("ada", "bea", "cleo")]
+    assert kubectl("get", "harbour", "-o", "name").split() == [
+        f"boat.harbour.example.dev/{one}" for one in ("ada", "bea", "cleo")
+    ]
     assert kubectl.warns("get", "po")[1] == f"No resources found in {kubectl.namespace} namespace.\n"
     assert kubectl.fails("get", "nothing") == 'error: the server doesn\'t have a resource type "nothing"\n'
     missing = kubectl.run("get", "bt", "ada", "zoe", "-o", "name")
@@ -131,7 +140,12 @@ def test_watch(kubectl: Kubectl, fleet: None) -> None:
     assert stdout is not None
     try:
         first = [stdout.readline().split() for _ in range(4)]
-        assert [line[:2] for line in first] == [["EVENT", "NAME"], ["ADDED", "ada"], ["ADDED", "bea"], ["ADDED", "cleo"]]
+        assert [line[:2] for line in first] == [
+            ["EVENT", "NAME"],
+            ["ADDED", "ada"],
+            ["ADDED", "bea"],
+            ["ADDED", "cleo"],
+        ]
         kubectl("scale", "boat/bea", "--replicas=7")
         assert stdout.readline().split()[:3] == ["MODIFIED", "bea", "7"]
         kubectl("delete", "boat", "cleo")
@@ -141,18 +155,16 @@ def test_watch(kubectl: Kubectl, fleet: None) -> None:
         watch.communicate(timeout=10)
 
 
-def test_watch_of_one_object(kubectl: Kubectl, fleet: None) -> None:
-    watch = kubectl.start("get", "boat", "ada", "-w", "--watch-only", "-o", "name", "--request-timeout=5s")
+def test_watch_of_one_object(cluster: DevCluster, kubectl: Kubectl, fleet: None) -> None:
+    watch = kubectl.start("get", "boat", "ada", "-w", "--watch-only", "--no-headers")
     stdout = watch.stdout
     assert stdout is not None
+    path = f"/apis/harbour.example.dev/v1/namespaces/{kubectl.namespace}/boats"
     try:
-        kubectl("label", "boat", "bea", "seen=yes")
-        # Until the watch is there, changes pass it by.
-        for number in range(50):
-            kubectl("label", "--overwrite", "boat", "ada", f"seen=n{number}")
-            if watch.poll() is not None or number == 2:
-                break
-        assert stdout.readline() == "boat.harbour.example.dev/ada\n"
+        until(lambda: watches(cluster, path) == 1)
+        kubectl("scale", "boat/bea", "--replicas=7")
+        kubectl("scale", "boat/ada", "--replicas=8")
+        assert stdout.readline().split()[:3] == ["ada", "8", "True"]
     finally:
         watch.terminate()
         watch.communicate(timeout=10)
@@ -165,7 +177,7 @@ def test_wait(kubectl: Kubectl, fleet: None) -> None:
     assert kubectl("wait", "--for=jsonpath={.status.aboard}=2", "boat/ada", "--timeout=5s") == (
         "boat.harbour.example.dev/ada condition met\n"
     )
-    assert kubectl("wait", "--for=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=AllAboard", "boat/ada") == (
+    assert kubectl("wait", '--for=jsonpath={.status.conditions[?(@.type=="Ready")].reason}=AllAboard', "boat/ada") == (
         "boat.harbour.example.dev/ada condition met\n"
     )
     late = kubectl.run("wait", "--for=condition=Ready", "boat/bea", "--timeout=1s")
@@ -176,7 +188,10 @@ def test_wait(kubectl: Kubectl, fleet: None) -> None:
     )
     waiting = kubectl.start("wait", "--for=create", "boat/zoe", "--timeout=20s")
     kubectl("create", "-f", "-", stdin=boat("zoe"))
-    assert (waiting.communicate(timeout=30)[0], waiting.returncode) == ("boat.harbour.example.dev/zoe condition met\n", 0)
+    assert (waiting.communicate(timeout=30)[0], waiting.returncode) == (
+        "boat.harbour.example.dev/zoe condition met\n",
+        0,
+    )
     waiting = kubectl.start("wait", "--for=condition=Ready", "boats", "-l", "!rig", "--timeout=20s")
     for name in ("cleo", "zoe"):
         kubectl("patch", "boat", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": READY}))
@@ -236,7 +251,10 @@ def test_events(kubectl: Kubectl, fleet: None) -> None:
     assert table(kubectl("get", "events")) == [["TYPE", "REASON", "OBJECT", "MESSAGE"], row]
     assert table(kubectl("events", "--for", "boat/ada"))[1] == [*row[:2], "Boat/ada", row[3]]
     assert table(kubectl("events", "--types=Warning"))[1] == [*row[:2], "Boat/ada", row[3]]
-    assert kubectl("get", "events", "--field-selector", "reason=Aground,involvedObject.name=ada", "-o", "name").count("\n") == 1
+    assert (
+        kubectl("get", "events", "--field-selector", "reason=Aground,involvedObject.name=ada", "-o", "name").count("\n")
+        == 1
+    )
     assert kubectl.warns("get", "events", "--field-selector", "type=Normal")[0] == ""
     described = kubectl("describe", "boat", "ada")
     assert described.splitlines()[-1].split(None, 4)[:2] == ["Warning", "Aground"]
@@ -251,10 +269,13 @@ def test_explain(kubectl: Kubectl) -> None:
         "  cargo\t<[]Object>\n    <no description>\n\n"
         "  crew\t<integer> -required-\n    How many sail it.\n\n\n"
     )
-    assert kubectl("explain", "boats.spec.cargo", "--recursive").endswith("FIELDS:\n  name\t<string>\n  tons\t<integer>\n\n")
+    assert kubectl("explain", "boats.spec.cargo", "--recursive").endswith(
+        "FIELDS:\n  name\t<string>\n  tons\t<integer>\n\n"
+    )
     assert kubectl("explain", "deployment.spec.strategy.type") == (
         "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: type <string>\n\n\n"
-        'DESCRIPTION:\n    Type of deployment. Can be "Recreate" or "RollingUpdate". Default is\n    RollingUpdate.\n    \n\n'
+        'DESCRIPTION:\n    Type of deployment. Can be "Recreate" or "RollingUpdate". Default is\n'
+        "    RollingUpdate.\n    \n\n"
     )
     assert "\n    template\t<PodTemplateSpec> -required-\n" in kubectl("explain", "jobs", "--recursive")
     assert kubectl("explain", "pods.spec.containers.resources.limits").startswith("KIND:       Pod\nVERSION:    v1\n")
@@ -269,7 +290,15 @@ def test_what_is_served(kubectl: Kubectl) -> None:
     wide = table(kubectl("api-resources", "--api-group=harbour.example.dev", "-o", "wide"))
     assert wide == [
         ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "VERBS", "CATEGORIES"],
-        ["boats", "bt", "harbour.example.dev/v1", "true", "Boat", "create,delete,deletecollection,get,list,patch,update,watch", "all,harbour"],
+        [
+            "boats",
+            "bt",
+            "harbour.example.dev/v1",
+            "true",
+            "Boat",
+            "create,delete,deletecollection,get,list,patch,update,watch",
+            "all,harbour",
+        ],
     ]
     assert {"v1", "apps/v1", "batch/v1", "harbour.example.dev/v1"} <= set(kubectl("api-versions").split())
     found = json.loads(kubectl("version", "-o", "json"))
@@ -285,7 +314,10 @@ def test_raw_requests(kubectl: Kubectl) -> None:
     path = f"/api/v1/namespaces/{kubectl.namespace}/configmaps/a"
     assert json.loads(kubectl("get", "--raw", path))["data"] == {"color": "red"}
     assert json.loads(kubectl("delete", "--raw", path))["status"] == "Success"
-    assert kubectl.fails("get", "--raw", "/nope") == "Error from server (NotFound): the server could not find the requested resource\n"
+    assert (
+        kubectl.fails("get", "--raw", "/nope")
+        == "Error from server (NotFound): the server could not find the requested resource\n"
+    )
 
 
 def test_rights(kubectl: Kubectl) -> None:
@@ -298,14 +330,19 @@ def test_rights(kubectl: Kubectl) -> None:
         f'{kubectl.namespace}:robot" cannot list resource "boats" in API group "harbour.example.dev" in the namespace '
         f'"{kubectl.namespace}"\n'
     )
-    kubectl("create", "role", "sailor", "--verb=get,list", "--resource=boats.harbour.example.dev", "--resource-name=ada")
+    kubectl(
+        "create", "role", "sailor", "--verb=get,list", "--resource=boats.harbour.example.dev", "--resource-name=ada"
+    )
     kubectl("create", "rolebinding", "sailor", "--role=sailor", f"--serviceaccount={kubectl.namespace}:robot")
     kubectl("create", "-f", "-", stdin=[boat("ada"), boat("bea")])
     assert kubectl("get", "boat", "ada", "-o", "name", robot) == "boat.harbour.example.dev/ada\n"
     assert kubectl("auth", "can-i", "get", "boats/ada", robot) == "yes\n"
     assert kubectl.run("auth", "can-i", "get", "boats/bea", robot).stdout == "no\n"
     # A list by name counts as one of that object.
-    assert kubectl("get", "boats", "--field-selector=metadata.name=ada", "-o", "name", robot) == "boat.harbour.example.dev/ada\n"
+    assert (
+        kubectl("get", "boats", "--field-selector=metadata.name=ada", "-o", "name", robot)
+        == "boat.harbour.example.dev/ada\n"
+    )
     assert kubectl.run("get", "boats", "--field-selector=metadata.name=bea", robot).returncode == 1
     rows = table(kubectl("auth", "can-i", "--list", robot))
     assert rows[0] == ["Resources", "Non-Resource URLs", "Resource Names", "Verbs"]
@@ -324,8 +361,8 @@ def test_who_am_i(kubectl: Kubectl) -> None:
     found = table(kubectl("auth", "whoami", f"--token={token}", "--kubeconfig", anonymous(kubectl)))
     assert found[1] == ["Username", f"system:serviceaccount:{kubectl.namespace}:robot"]
     assert kubectl.fails("create", "token", "robot", "--duration=1m") == (
-        'error: failed to create token: TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid '
-        "value: 60: may not specify a duration less than 10 minutes\n"
+        'error: failed to create token: TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: '
+        "Invalid value: 60: may not specify a duration less than 10 minutes\n"
     )
     refused = kubectl.fails("get", "cm", "--token=nonsense", "--kubeconfig", anonymous(kubectl))
     assert refused == "error: You must be logged in to the server (Unauthorized)\n"

@@ -80,7 +80,7 @@ def test_rollouts(kubectl: Kubectl) -> None:
         ["web", "2/2", "2", "2", "main", IMAGE, "app=web"],
     ]
     kubectl("set", "env", "deploy/web", "COLOR=blue")
-    done = "deployment \"web\" successfully rolled out"
+    done = 'deployment "web" successfully rolled out'
     assert kubectl("rollout", "status", "deploy/web", TIMEOUT).splitlines()[-1] == done
     assert kubectl("rollout", "history", "deploy/web") == (
         "deployment.apps/web \nREVISION  CHANGE-CAUSE\n1         <none>\n2         <none>\n\n"
@@ -151,8 +151,10 @@ def test_logs(kubectl: Kubectl) -> None:
     assert kubectl("logs", "-l", "job-name=once", "--prefix") == (
         f"[pod/{name}/main] one\n[pod/{name}/main] two\n[pod/{name}/main] three\n"
     )
-    assert kubectl.fails("logs", name, "-c", "side") == f"error: container side is not valid for pod {name} out of: main\n"
-    assert kubectl.fails("logs", "nope").startswith("error: error from server (NotFound): pods \"nope\" not found")
+    assert (
+        kubectl.fails("logs", name, "-c", "side") == f"error: container side is not valid for pod {name} out of: main\n"
+    )
+    assert kubectl.fails("logs", "nope").startswith('error: error from server (NotFound): pods "nope" not found')
 
 
 def test_logs_are_followed_until_the_end(kubectl: Kubectl) -> None:
@@ -176,7 +178,7 @@ def test_logs_of_several_containers(kubectl: Kubectl) -> None:
 
 
 def test_a_container_that_fails(kubectl: Kubectl) -> None:
-    script = 'test -e $DIR/again || { touch $DIR/again; echo first; echo why > /dev/termination-log; exit 3; }; echo second; exit 4'
+    script = "test -e $DIR/again || { touch $DIR/again; echo first; exit 3; }; echo second; exit 4"
     mount = {"name": "dir", "mountPath": "/state"}
     failing = container(script, env=[{"name": "DIR", "value": "/state"}], volumeMounts=[mount])
     kubectl("create", "-f", "-", stdin=pod("crash", failing, volumes=[{"name": "dir", "emptyDir": {}}]))
@@ -189,7 +191,10 @@ def test_a_container_that_fails(kubectl: Kubectl) -> None:
     assert row[:3] == ["crash", "0/1", "CrashLoopBackOff"]
     assert re.fullmatch(r"1 \(\d+s ago\)", row[3])
     described = kubectl("describe", "pod", "crash")
-    assert "    State:          Waiting\n      Reason:       CrashLoopBackOff\n    Last State:     Terminated\n" in described
+    assert (
+        "    State:          Waiting\n      Reason:       CrashLoopBackOff\n    Last State:     Terminated\n"
+        in described
+    )
     assert "      Exit Code:    4\n" in described
     warnings = table(kubectl("events", "--for", "pod/crash", "--types=Warning"))
     assert warnings[1][:3] == ["Warning", "BackOff", "Pod/crash"]
@@ -360,7 +365,10 @@ def test_an_eviction_respects_disruption_budgets(kubectl: Kubectl) -> None:
 
 
 def test_describe_the_node(kubectl: Kubectl) -> None:
-    running(kubectl, pod("solo", container(STAY, resources={"requests": {"cpu": "100m"}, "limits": {"nvidia.com/gpu": "1"}})))
+    running(
+        kubectl,
+        pod("solo", container(STAY, resources={"requests": {"cpu": "100m"}, "limits": {"nvidia.com/gpu": "1"}})),
+    )
     lines = [line.rstrip() for line in kubectl("describe", "node", "devcluster").splitlines()]
     assert lines[0] == "Name:               devcluster"
     assert "  nvidia.com/gpu:     4" in lines[lines.index("Capacity:") : lines.index("System Info:")]
@@ -391,11 +399,20 @@ def test_a_service_is_reached_through_the_server(kubectl: Kubectl) -> None:
     address = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
     pages = {"name": "pages", "configMap": {"name": "pages"}}
-    main = container(serve, env=[address], readinessProbe=probe, volumeMounts=[{"name": "pages", "mountPath": "/pages"}])
+    main = container(
+        serve, env=[address], readinessProbe=probe, volumeMounts=[{"name": "pages", "mountPath": "/pages"}]
+    )
     kubectl("create", "cm", "pages", "--from-literal=index.html=hello")
     running(kubectl, pod("site", main, volumes=[pages]))
     kubectl("expose", "pod", "site", "--port=80", "--target-port=8080")
-    kubectl("wait", "--for=jsonpath={.endpoints[0].conditions.ready}=true", "endpointslice", "-l", "kubernetes.io/service-name=site", TIMEOUT)
+    kubectl(
+        "wait",
+        "--for=jsonpath={.endpoints[0].conditions.ready}=true",
+        "endpointslice",
+        "-l",
+        "kubernetes.io/service-name=site",
+        TIMEOUT,
+    )
     base = f"/api/v1/namespaces/{kubectl.namespace}"
     assert kubectl("get", "--raw", f"{base}/services/site:80/proxy/index.html") == "hello"
     assert kubectl("get", "--raw", f"{base}/pods/site:8080/proxy/") == "hello"

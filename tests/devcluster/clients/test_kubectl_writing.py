@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from adapter_devcluster.devcluster import DevCluster
-from adapter_testing.kubectl import Kubectl, manifest, table
+from adapter_testing.kubectl import Kubectl, manifest, table, watches
+from adapter_testing.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -182,8 +183,8 @@ def test_unknown_fields_are_refused_or_warned_of(kubectl: Kubectl, boats: None) 
     wrong["spec"]["replica"] = 1
     problems = ('unknown field "spec.replica"', 'unknown field "spec.template.spec.containers[0].imagePullpolicy"')
     assert kubectl.fails("create", "-f", "-", stdin=wrong) == (
-        'Error from server (BadRequest): error when creating "STDIN": Deployment in version "v1" cannot be handled as a '
-        f"Deployment: strict decoding error: {', '.join(problems)}\n"
+        'Error from server (BadRequest): error when creating "STDIN": Deployment in version "v1" cannot be '
+        f"handled as a Deployment: strict decoding error: {', '.join(problems)}\n"
     )
     out, err = kubectl.warns("create", "--validate=warn", "-f", "-", stdin=wrong)
     assert (out, err) == ("deployment.apps/wrong created\n", f"Warning: {problems[0]}\nWarning: {problems[1]}\n")
@@ -193,17 +194,17 @@ def test_unknown_fields_are_refused_or_warned_of(kubectl: Kubectl, boats: None) 
     sailing = {**BOAT, "spec": {"crew": 3, "sails": 2}}
     out, err = kubectl.warns("apply", "--validate=warn", "-f", "-", stdin=sailing)
     assert (out, err) == ("boat.harbour.example.dev/ada created\n", 'Warning: unknown field "spec.sails"\n')
-    assert kubectl.fails("replace", "-f", "-", stdin={**sailing, "metadata": kubectl.get("boat", "ada")["metadata"]}) == (
-        'Error from server (BadRequest): error when replacing "STDIN": Boat in version "v1" cannot be handled as a Boat: '
-        'strict decoding error: unknown field "spec.sails"\n'
+    assert kubectl.fails(
+        "replace", "-f", "-", stdin={**sailing, "metadata": kubectl.get("boat", "ada")["metadata"]}
+    ) == (
+        'Error from server (BadRequest): error when replacing "STDIN": Boat in version "v1" cannot be handled as a '
+        'Boat: strict decoding error: unknown field "spec.sails"\n'
     )
 
 
 def test_create_by_flags(kubectl: Kubectl) -> None:
     assert kubectl("create", "cm", "a", "--from-literal=color=red") == "configmap/a created\n"
-    assert kubectl.fails("create", "cm", "a") == (
-        'error: failed to create configmap: configmaps "a" already exists\n'
-    )
+    assert kubectl.fails("create", "cm", "a") == ('error: failed to create configmap: configmaps "a" already exists\n')
     assert kubectl("create", "secret", "generic", "a", "--from-literal=key=value") == "secret/a created\n"
     assert kubectl.get("secret", "a")["data"] == {"key": "dmFsdWU="}
     assert kubectl("create", "sa", "a") == "serviceaccount/a created\n"
@@ -211,7 +212,9 @@ def test_create_by_flags(kubectl: Kubectl) -> None:
     assert kubectl("create", "priorityclass", "urgent", "--value=1000", "--description=x") == (
         "priorityclass.scheduling.k8s.io/urgent created\n"
     )
-    assert kubectl("create", "ingress", "a", "--rule=shop.example.dev/=web:80") == "ingress.networking.k8s.io/a created\n"
+    assert (
+        kubectl("create", "ingress", "a", "--rule=shop.example.dev/=web:80") == "ingress.networking.k8s.io/a created\n"
+    )
     assert kubectl("create", "cronjob", "a", "--image=app:1", "--schedule=@daily") == "cronjob.batch/a created\n"
     assert kubectl("create", "cm", "b", "--dry-run=server") == "configmap/b created (server dry run)\n"
     assert kubectl.fails("get", "cm", "b") == 'Error from server (NotFound): configmaps "b" not found\n'
@@ -281,8 +284,8 @@ def test_patch(kubectl: Kubectl, boats: None) -> None:
     )
     assert kubectl.get("boat", "ada")["spec"] == {"crew": 3}
     assert kubectl.fails("patch", "boat", "ada", "-p", "{}") == (
-        "error: application/strategic-merge-patch+json is not supported by harbour.example.dev/v1, Kind=Boat: the body of "
-        "the request was in an unknown format - accepted media types include: application/json-patch+json, "
+        "error: application/strategic-merge-patch+json is not supported by harbour.example.dev/v1, Kind=Boat: the body "
+        "of the request was in an unknown format - accepted media types include: application/json-patch+json, "
         "application/merge-patch+json, application/apply-patch+yaml\n"
     )
 
@@ -310,7 +313,10 @@ def test_subresources(kubectl: Kubectl, boats: None) -> None:
     )
     found = kubectl.get("boat", "ada")
     assert (found["spec"]["crew"], found["status"]) == (3, status["status"])
-    assert table(kubectl("get", "boat", "ada", "--subresource=status")) == [["NAME", "CREW", "READY"], ["ada", "3", "True"]]
+    assert table(kubectl("get", "boat", "ada", "--subresource=status")) == [
+        ["NAME", "CREW", "READY"],
+        ["ada", "3", "True"],
+    ]
     assert kubectl.get("boat", "ada", "--subresource=scale")["status"] == {"replicas": 2}
     assert kubectl("scale", "boat/ada", "--replicas=5") == "boat.harbour.example.dev/ada scaled\n"
     assert kubectl.get("boat", "ada")["spec"]["crew"] == 5
@@ -318,7 +324,8 @@ def test_subresources(kubectl: Kubectl, boats: None) -> None:
         "error: Expected replicas to be 1, was 5\n"
     )
     assert kubectl.fails("scale", "boat/ada", "--replicas=21") == (
-        'The Boat "ada" is invalid: spec.crew: Invalid value: 21: spec.crew in body should be less than or equal to 20\n'
+        'The Boat "ada" is invalid: spec.crew: Invalid value: 21: spec.crew in body should be less than or equal to '
+        "20\n"
     )
 
 
@@ -378,7 +385,9 @@ def test_run_and_expose(kubectl: Kubectl) -> None:
     spec = kubectl.get("svc", "solo")["spec"]
     assert (spec["selector"], spec["ports"]) == ({"app": "solo"}, [{"port": 80, "protocol": "TCP", "targetPort": 8080}])
     kubectl("create", "-f", "-", stdin=deployment())
-    assert kubectl("expose", "deploy", "web", "--port=80", "--name=shop", "--cluster-ip=None") == "service/shop exposed\n"
+    assert (
+        kubectl("expose", "deploy", "web", "--port=80", "--name=shop", "--cluster-ip=None") == "service/shop exposed\n"
+    )
     rows = table(kubectl("get", "svc", "-o", "wide"))
     assert rows == [
         ["NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP", "PORT(S)", "SELECTOR"],
@@ -401,8 +410,9 @@ def test_delete(kubectl: Kubectl) -> None:
     assert kubectl.warns("get", "cm", "-l", "odd")[1] == f"No resources found in {kubectl.namespace} namespace.\n"
 
 
-def test_delete_waits_for_finalizers(kubectl: Kubectl) -> None:
+def test_delete_waits_for_finalizers(cluster: DevCluster, kubectl: Kubectl) -> None:
     held = config_map("held", color="red")
+    path = f"/api/v1/namespaces/{kubectl.namespace}/configmaps"
     held["metadata"]["finalizers"] = ["harbour.example.dev/hold"]
     kubectl("create", "-f", "-", stdin=held)
     line = f'configmap "held" deleted from {kubectl.namespace} namespace\n'
@@ -410,8 +420,9 @@ def test_delete_waits_for_finalizers(kubectl: Kubectl) -> None:
     waiting = kubectl.run("delete", "cm", "held", "--timeout=1s")
     assert (waiting.returncode, waiting.stdout) == (1, line)
     assert waiting.stderr.splitlines()[-1] == "error: timed out waiting for the condition on configmaps/held"
-    assert kubectl.run("wait", "--for=delete", "cm/held", "--timeout=0s").returncode == 1
+    earlier = watches(cluster, path)
     waits = kubectl.start("wait", "--for=delete", "cm/held", "--timeout=30s")
+    until(lambda: watches(cluster, path) > earlier)
     kubectl("patch", "cm", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
     assert (waits.communicate(timeout=30)[0], waits.returncode) == ("configmap/held condition met\n", 0)
 

@@ -149,8 +149,8 @@ def test_custom_objects(kubectl: Kubectl, custom: kubernetes.client.CustomObject
         custom.patch_namespaced_custom_object(*where, "ada", {"spec": {"crew": 21}})
     assert (refused.value.status, message(refused.value)) == (
         422,
-        'Boat.harbour.example.dev "ada" is invalid: spec.crew: Invalid value: 21: spec.crew in body should be less than or '
-        "equal to 20",
+        'Boat.harbour.example.dev "ada" is invalid: spec.crew: Invalid value: 21: spec.crew in body should be less '
+        "than or equal to 20",
     )
     custom.delete_namespaced_custom_object(*where, "ada", propagation_policy="Foreground")
     assert custom.list_namespaced_custom_object(*where)["items"] == []
@@ -159,7 +159,9 @@ def test_custom_objects(kubectl: Kubectl, custom: kubernetes.client.CustomObject
 def test_server_side_apply(kubectl: Kubectl, core: kubernetes.client.CoreV1Api) -> None:
     def apply(manager: str, data: dict[str, str], **options: Any) -> Any:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data}
-        return core.patch_namespaced_config_map("a", kubectl.namespace, body, field_manager=manager, _content_type=APPLY, **options)
+        return core.patch_namespaced_config_map(
+            "a", kubectl.namespace, body, field_manager=manager, _content_type=APPLY, **options
+        )
 
     assert apply("one", {"color": "red", "size": "1"}).data == {"color": "red", "size": "1"}
     with pytest.raises(ApiException) as refused:
@@ -230,7 +232,9 @@ print(json.dumps([
 """
 
 
-def test_a_pod_with_the_rights_of_its_account(cluster: DevCluster, kubectl: Kubectl, core: kubernetes.client.CoreV1Api) -> None:
+def test_a_pod_with_the_rights_of_its_account(
+    cluster: DevCluster, kubectl: Kubectl, core: kubernetes.client.CoreV1Api
+) -> None:
     space = kubectl.namespace
     kubectl("create", "sa", "reader")
     kubectl("create", "role", "reader", "--verb=get,list", "--resource=configmaps")
@@ -290,7 +294,9 @@ def test_the_asynchronous_client(kubectl: Kubectl) -> None:
             *where, "ada", boat("ada"), field_manager="test", force=True, _content_type=APPLY
         )
         applied = await custom.get_namespaced_custom_object(*where, "ada")
-        assert [(one["manager"], one["operation"]) for one in applied["metadata"]["managedFields"]] == [("test", "Apply")]
+        assert [(one["manager"], one["operation"]) for one in applied["metadata"]["managedFields"]] == [
+            ("test", "Apply")
+        ]
         with pytest.raises(aio.client.ApiException) as refused:
             await custom.patch_namespaced_custom_object(
                 *where, "ada", boat("ada", 4), field_manager="other", _content_type=APPLY
