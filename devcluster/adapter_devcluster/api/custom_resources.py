@@ -5,11 +5,10 @@ As ``apiextensions-apiserver/pkg/controller/{status,establish,finalizer}`` (v1.3
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from adapter_devcluster.api.registry import Registry, Served, unchanged
-from adapter_devcluster.apiextensions import Columns, Schema, SchemaError
+from adapter_devcluster.apiextensions import Columns, Schema
 from adapter_devcluster.client import Change, Client
 from adapter_devcluster.controllers.base import Controller
 from adapter_devcluster.objects import Key, Object, copy, is_deleting, key, meta, section, timestamp
@@ -18,7 +17,6 @@ from adapter_devcluster.resource_types import ResourceType, Subresource
 from adapter_devcluster.statuses import StatusError
 from adapter_devcluster.storage import Store
 
-logger = logging.getLogger(__name__)
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 _NAMES = ("plural", "singular", "shortNames", "kind", "listKind", "categories")
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
@@ -82,11 +80,7 @@ class CustomResources(Controller):
 
     def _serve(self, crd: Object) -> None:
         name = str(meta(crd)["name"])
-        try:
-            found = list(served_versions(crd))
-        except SchemaError:
-            logger.exception("the definition %s can't be served", name)
-            return
+        found = served_versions(crd)
         self._registry.remove(name)
         for served in found:
             self._registry.add(served)

@@ -109,7 +109,7 @@ def test_every_name_that_is_taken_is_told_of(call: ApiCalls) -> None:
     messages = [one["message"] for one in crd["status"]["conditions"] if one["type"] == "NamesAccepted"]
     # The last field that is in conflict is the one that is told of.
     assert messages == ['"BoatList" is already in use']
-    assert crd["status"]["acceptedNames"] == {"plural": "bolts"}
+    assert crd["status"]["acceptedNames"] == {"plural": "bolts", "kind": ""}
 
 
 def test_an_established_definition_keeps_the_names_that_it_has(call: ApiCalls) -> None:

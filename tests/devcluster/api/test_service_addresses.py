@@ -50,8 +50,8 @@ def problem(answer: Any) -> tuple[int, str, str]:
 
 def held(cluster: DevCluster) -> tuple[int, int]:
     """How many addresses and ports are given out."""
-    addresses = cluster.cluster.api._admission._addresses  # noqa: SLF001 - nothing tells of what is not given out
-    return cluster.call(lambda: (len(addresses._ips._taken), len(addresses._ports._taken)))  # noqa: SLF001
+    addresses = cluster.cluster.api._admission._addresses
+    return cluster.call(lambda: (len(addresses._ips._taken), len(addresses._ports._taken)))
 
 
 def test_what_a_service_held_is_free_when_it_goes(call: ApiCalls) -> None:
@@ -69,7 +69,7 @@ def test_what_another_holds_is_refused(call: ApiCalls) -> None:
     outside = call("POST", SERVICES, service("b", clusterIP="127.1.2.3"))
     assert "the provided IP is not in the valid range" in problem(outside)[2]
     port = call("POST", SERVICES, service("b", {"port": 80, "nodePort": 30080}, type="NodePort"))
-    assert problem(port) == (422, "spec.ports[0].nodePort", 'Invalid value: 30080: provided port is already allocated')
+    assert problem(port) == (422, "spec.ports[0].nodePort", "Invalid value: 30080: provided port is already allocated")
 
 
 @pytest.mark.parametrize("params", [{}, {"dryRun": "All"}])

@@ -1,4 +1,4 @@
-"""kubectl for the cluster of a module, which defines the fixture ``cluster``."""
+"""kubectl, and a custom resource, for the cluster of a module, which defines the fixture ``cluster``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import yaml
 from adapter_devcluster.devcluster import DevCluster
 from adapter_testing.kubectl import Kubectl
 
+DATA = Path(__file__).parent / "data"
 _COUNT = itertools.count(1)
 
 
@@ -19,6 +20,14 @@ _COUNT = itertools.count(1)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's home, where kubectl keeps what it has discovered."""
     return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def boats(cluster: DevCluster, home: Path) -> None:
+    """Define boats: a custom resource with status, scale, columns and a selectable field."""
+    kubectl = Kubectl(cluster.kubeconfig, home)
+    kubectl("create", "-f", DATA / "boats.yaml")
+    kubectl("wait", "--for=condition=Established", "crd/boats.harbour.example.dev", "--timeout=10s")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from adapter_devcluster.devcluster import DevCluster
 from adapter_testing.kubectl import Kubectl, table
 from adapter_testing.manifests import REPOSITORY, example
+from adapter_testing.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -59,8 +60,9 @@ def helm(kubectl: Kubectl, *steps: Step) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def greeting(kubectl: Kubectl) -> str:
-    return kubectl("logs", "-l", "app=port", "--tail=1").splitlines()[0]
+def wait_for_greeting(kubectl: Kubectl, word: str) -> None:
+    """Wait until all pods say a word, and those that said another are gone."""
+    until(lambda: set(kubectl.run("logs", "-l", "app=port").stdout.split()) == {word})
 
 
 def test_the_life_of_a_release(kubectl: Kubectl) -> None:
@@ -97,7 +99,8 @@ def test_the_life_of_a_release(kubectl: Kubectl) -> None:
         step("status", "port"),
     )
     assert (upgraded["revision"], status["revision"], status["status"]) == (2, 2, "deployed")
-    assert (greeting(kubectl), table(kubectl("get", "deploy"))[1][:2]) == ("moin", ["port", "2/2"])
+    assert table(kubectl("get", "deploy"))[1][:2] == ["port", "2/2"]
+    wait_for_greeting(kubectl, "moin")
 
     failed, history = helm(
         kubectl,
@@ -112,7 +115,7 @@ def test_the_life_of_a_release(kubectl: Kubectl) -> None:
 
     _, history = helm(kubectl, step("rollback", "port", version=1, **READY), step("history", "port"))
     assert [one["status"] for one in history] == ["superseded", "superseded", "failed", "deployed"]
-    assert greeting(kubectl) == "hello"
+    wait_for_greeting(kubectl, "hello")
 
     gone, listed = helm(kubectl, step("uninstall", "port", **READY), step("list", all_states=True))
     assert (gone["release"]["status"], listed) == ("uninstalled", [])

@@ -14,6 +14,7 @@ import pytest
 
 from adapter_devcluster.devcluster import DevCluster
 from adapter_devcluster.serving.faults import CallFault, FaultPlan, Match
+from adapter_testing.client_manifests import boat, config_map
 from adapter_testing.kubectl import Kubectl, table
 from adapter_testing.waiting import until
 
@@ -25,17 +26,9 @@ TIMEOUT = "--timeout=30s"
 
 
 @pytest.fixture(scope="module")
-def cluster(home: Path) -> Iterator[DevCluster]:
+def cluster() -> Iterator[DevCluster]:
     with DevCluster(node=False, tls=True) as found:
-        kubectl = Kubectl(found.kubeconfig, home)
-        kubectl("create", "-f", DATA / "boats.yaml")
-        kubectl("wait", "--for=condition=Established", f"crd/{BOATS}", TIMEOUT)
         yield found
-
-
-def boat(name: str, crew: int = 3) -> dict[str, Any]:
-    metadata = {"name": name}
-    return {"apiVersion": "harbour.example.dev/v1", "kind": "Boat", "metadata": metadata, "spec": {"crew": crew}}
 
 
 class Operator:
@@ -95,7 +88,7 @@ def stored(cluster: DevCluster, kubectl: Kubectl, name: str) -> Any:
     return cluster.call(lambda: client.get(BOATS, kubectl.namespace, name))
 
 
-def test_create_update_and_delete(kubectl: Kubectl) -> None:
+def test_create_update_and_delete(kubectl: Kubectl, boats: None) -> None:
     with operator(kubectl, "crewing_operator.py") as found:
         kubectl("apply", "-f", "-", stdin=boat("ada"))
         aboard(kubectl, "ada", 3)
@@ -133,8 +126,8 @@ def test_create_update_and_delete(kubectl: Kubectl) -> None:
     assert "Traceback" not in found.said
 
 
-def test_what_was_created_and_deleted_in_its_absence(kubectl: Kubectl) -> None:
-    kubectl("apply", "-f", "-", stdin=[boat("ada"), boat("bea", 4)])
+def test_what_was_created_and_deleted_in_its_absence(kubectl: Kubectl, boats: None) -> None:
+    kubectl("apply", "-f", "-", stdin=[boat("ada"), boat("bea", crew=4)])
     with operator(kubectl, "crewing_operator.py"):
         aboard(kubectl, "ada", 3)
         aboard(kubectl, "bea", 4)
@@ -148,7 +141,7 @@ def test_what_was_created_and_deleted_in_its_absence(kubectl: Kubectl) -> None:
         kubectl("delete", "boat", "bea")
 
 
-def test_it_survives_an_unwell_server(cluster: DevCluster, kubectl: Kubectl) -> None:
+def test_it_survives_an_unwell_server(cluster: DevCluster, kubectl: Kubectl, boats: None) -> None:
     with operator(kubectl, "crewing_operator.py") as found:
         kubectl("apply", "-f", "-", stdin=boat("ada"))
         aboard(kubectl, "ada", 3)
@@ -189,14 +182,9 @@ def test_it_survives_an_unwell_server(cluster: DevCluster, kubectl: Kubectl) -> 
         kubectl("delete", "boat", "ada")
 
 
-def test_a_daemon_and_raw_events(kubectl: Kubectl) -> None:
-    config_map = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "c", "labels": {"log": "x"}},
-        "data": {"word": "1"},
-    }
-    kubectl("create", "-f", "-", stdin=config_map)
+def test_a_daemon_and_raw_events(kubectl: Kubectl, boats: None) -> None:
+    noted = config_map("c", labels={"log": "x"}, word="1")
+    kubectl("create", "-f", "-", stdin=noted)
     with operator(kubectl, "rowing_operator.py") as found:
         kubectl("create", "-f", "-", stdin=boat("ada"))
         aboard(kubectl, "ada", 3)
@@ -205,7 +193,7 @@ def test_a_daemon_and_raw_events(kubectl: Kubectl) -> None:
         found.wait_for("NOTED MODIFIED c 2")
         kubectl("delete", "cm", "c")
         found.wait_for("NOTED DELETED c 2")
-        kubectl("create", "-f", "-", stdin=config_map)
+        kubectl("create", "-f", "-", stdin=noted)
         found.wait_for("NOTED ADDED c 1")
         # The finalizer holds the boat until the daemon has ended.
         kubectl("delete", "boat", "ada")

@@ -5,45 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adapter_devcluster.devcluster import DevCluster
+from adapter_testing.client_manifests import boat, config_map
 from adapter_testing.kubectl import Kubectl, table, tables, watches
 from adapter_testing.waiting import until
 
 pytestmark = pytest.mark.integration
 
-BOATS = Path(__file__).parent / "data" / "boats.yaml"
+RIGGED = (("ada", "sloop", "north"), ("bea", "ketch", "south"))
 READY = {"aboard": 2, "conditions": [{"type": "Ready", "status": "True", "reason": "AllAboard"}]}
 
 
 @pytest.fixture(scope="module")
-def cluster(home: Path) -> Iterator[DevCluster]:
+def cluster() -> Iterator[DevCluster]:
     with DevCluster(node=False, tls=True) as found:
-        kubectl = Kubectl(found.kubeconfig, home)
-        kubectl("create", "-f", BOATS)
-        kubectl("wait", "--for=condition=Established", "crd/boats.harbour.example.dev", "--timeout=10s")
         yield found
 
 
-def boat(name: str, berth: str = "north", **labels: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "harbour.example.dev/v1",
-        "kind": "Boat",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {"crew": 3, "berth": berth, "cargo": [{"name": "tea", "tons": 2}]},
-    }
-
-
-def config_map(name: str, **data: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
-
-
 @pytest.fixture
-def fleet(kubectl: Kubectl) -> None:
-    kubectl("create", "-f", "-", stdin=[boat("ada", rig="sloop"), boat("bea", "south", rig="ketch"), boat("cleo")])
+def fleet(kubectl: Kubectl, boats: None) -> None:
+    """Three boats, of which the first is ready."""
+    cargo = [{"name": "tea", "tons": 2}]
+    sloop, ketch = (boat(name, labels={"rig": rig}, berth=berth, cargo=cargo) for name, rig, berth in RIGGED)
+    kubectl("create", "-f", "-", stdin=[sloop, ketch, boat("cleo", berth="north")])
     kubectl("patch", "boat", "ada", "--subresource=status", "--type=merge", "-p", json.dumps({"status": READY}))
 
 
@@ -121,7 +108,7 @@ def test_output_formats(kubectl: Kubectl) -> None:
     found = json.loads(kubectl("get", "cm", "a", "-o", "json"))
     assert kubectl.get("cm", "a") == found
     assert list(found) == ["apiVersion", "data", "kind", "metadata"]
-    assert sorted(found["metadata"]) == ["creationTimestamp", "name", "namespace", "resourceVersion", "uid"]
+    assert sorted(found["metadata"]) == ["creationTimestamp", "labels", "name", "namespace", "resourceVersion", "uid"]
     many = json.loads(kubectl("get", "cm", "-o", "json"))
     assert (many["apiVersion"], many["kind"], many["metadata"]) == ("v1", "List", {"resourceVersion": ""})
     assert {(one["apiVersion"], one["kind"]) for one in many["items"]} == {("v1", "ConfigMap")}
@@ -135,7 +122,7 @@ def test_output_formats(kubectl: Kubectl) -> None:
 
 
 def test_watch(kubectl: Kubectl, fleet: None) -> None:
-    watch = kubectl.start("get", "boats", "-w", "--output-watch-events")
+    watch = kubectl.start("get", "boats", "-w", "--output-watch-events", "--request-timeout=30s")
     stdout = watch.stdout
     assert stdout is not None
     try:
@@ -156,7 +143,7 @@ def test_watch(kubectl: Kubectl, fleet: None) -> None:
 
 
 def test_watch_of_one_object(cluster: DevCluster, kubectl: Kubectl, fleet: None) -> None:
-    watch = kubectl.start("get", "boat", "ada", "-w", "--watch-only", "--no-headers")
+    watch = kubectl.start("get", "boat", "ada", "-w", "--watch-only", "--no-headers", "--request-timeout=30s")
     stdout = watch.stdout
     assert stdout is not None
     path = f"/apis/harbour.example.dev/v1/namespaces/{kubectl.namespace}/boats"
@@ -203,7 +190,6 @@ def test_wait(kubectl: Kubectl, fleet: None) -> None:
 
 def test_describe_a_config_map(kubectl: Kubectl) -> None:
     kubectl("create", "-f", "-", stdin={**config_map("a", color="red"), "binaryData": {"raw": "AAEC"}})
-    kubectl("label", "cm", "a", "app=shop")
     assert kubectl("describe", "cm", "a") == (
         f"Name:         a\nNamespace:    {kubectl.namespace}\nLabels:       app=shop\nAnnotations:  <none>\n"
         "\nData\n====\ncolor:\n----\nred\n\n"
@@ -261,7 +247,7 @@ def test_events(kubectl: Kubectl, fleet: None) -> None:
     assert described.endswith("harbour-master  The boat has run aground.\n")
 
 
-def test_explain(kubectl: Kubectl) -> None:
+def test_explain(kubectl: Kubectl, boats: None) -> None:
     assert kubectl("explain", "boats.spec") == (
         "GROUP:      harbour.example.dev\nKIND:       Boat\nVERSION:    v1\n\nFIELD: spec <Object>\n\n\n"
         "DESCRIPTION:\n    What the boat is to be.\n    \nFIELDS:\n"
@@ -282,7 +268,7 @@ def test_explain(kubectl: Kubectl) -> None:
     assert kubectl.run("explain", "boats.spec.nothing").stderr == 'error: field "nothing" does not exist\n'
 
 
-def test_what_is_served(kubectl: Kubectl) -> None:
+def test_what_is_served(kubectl: Kubectl, boats: None) -> None:
     rows = {row[0]: row[1:] for row in table(kubectl("api-resources"))}
     assert rows["boats"] == ["bt", "harbour.example.dev/v1", "true", "Boat"]
     assert rows["namespaces"] == ["ns", "v1", "false", "Namespace"]
@@ -320,7 +306,7 @@ def test_raw_requests(kubectl: Kubectl) -> None:
     )
 
 
-def test_rights(kubectl: Kubectl) -> None:
+def test_rights(kubectl: Kubectl, boats: None) -> None:
     kubectl("create", "sa", "robot")
     robot = f"--as=system:serviceaccount:{kubectl.namespace}:robot"
     assert kubectl("auth", "can-i", "create", "pods") == "yes\n"

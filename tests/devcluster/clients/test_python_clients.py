@@ -24,23 +24,19 @@ from kubernetes.leaderelection.leaderelection import LeaderElection
 from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
 
 from adapter_devcluster.devcluster import DevCluster
+from adapter_testing.client_manifests import IMAGE, Manifest, boat, config_map, pod
 from adapter_testing.kubectl import Kubectl
 
 pytestmark = pytest.mark.integration
 
-DATA = Path(__file__).parent / "data"
 GROUP, VERSION, BOATS = "harbour.example.dev", "v1", "boats"
-IMAGE = "devcluster.local/host"
 APPLY = "application/apply-patch+yaml"
 aio = kubernetes.aio
 
 
 @pytest.fixture(scope="module")
-def cluster(home: Path) -> Iterator[DevCluster]:
+def cluster() -> Iterator[DevCluster]:
     with DevCluster(tls=True) as found:
-        kubectl = Kubectl(found.kubeconfig, home)
-        kubectl("create", "-f", DATA / "boats.yaml")
-        kubectl("wait", "--for=condition=Established", "crd/boats.harbour.example.dev", "--timeout=10s")
         yield found
 
 
@@ -60,17 +56,13 @@ def custom(api: kubernetes.client.ApiClient) -> kubernetes.client.CustomObjectsA
     return kubernetes.client.CustomObjectsApi(api)
 
 
-def config_map(name: str, **data: str) -> dict[str, Any]:
-    return {"metadata": {"name": name, "labels": {"color": data.get("color", "none")}}, "data": data}
+def colored(name: str, color: str) -> Manifest:
+    return config_map(name, labels={"color": color}, color=color)
 
 
-def boat(name: str, crew: int = 3) -> dict[str, Any]:
-    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Boat", "metadata": {"name": name}, "spec": {"crew": crew}}
-
-
-def pod(name: str, *command: str, **spec: Any) -> dict[str, Any]:
-    containers = [{"name": "main", "image": IMAGE, "command": list(command)}]
-    return {"metadata": {"name": name}, "spec": {"restartPolicy": "Never", "containers": containers, **spec}}
+def once(name: str, *command: str, **spec: Any) -> Manifest:
+    """Return a pod that runs a command once."""
+    return pod(name, {"name": "main", "image": IMAGE, "command": list(command)}, restartPolicy="Never", **spec)
 
 
 def message(error: ApiException) -> str:
@@ -80,7 +72,7 @@ def message(error: ApiException) -> str:
 def test_objects_live_and_die(kubectl: Kubectl, core: kubernetes.client.CoreV1Api) -> None:
     space = kubectl.namespace
     for name, color in (("a", "red"), ("b", "red"), ("c", "blue")):
-        core.create_namespaced_config_map(space, config_map(name, color=color))
+        core.create_namespaced_config_map(space, colored(name, color))
     with pytest.raises(ApiException) as refused:
         core.create_namespaced_config_map(space, config_map("a"))
     assert (refused.value.status, message(refused.value)) == (409, 'configmaps "a" already exists')
@@ -134,7 +126,7 @@ def test_watches(cluster: DevCluster, kubectl: Kubectl, core: kubernetes.client.
     assert refused.value.status == 410
 
 
-def test_custom_objects(kubectl: Kubectl, custom: kubernetes.client.CustomObjectsApi) -> None:
+def test_custom_objects(kubectl: Kubectl, boats: None, custom: kubernetes.client.CustomObjectsApi) -> None:
     where = (GROUP, VERSION, kubectl.namespace, BOATS)
     created = custom.create_namespaced_custom_object(*where, boat("ada"))
     assert created["metadata"]["generation"] == 1
@@ -175,12 +167,12 @@ def test_server_side_apply(kubectl: Kubectl, core: kubernetes.client.CoreV1Api) 
     assert (found.data, [one.manager for one in found.metadata.managed_fields]) == ({"color": "blue"}, ["one", "two"])
 
 
-def test_the_dynamic_client(kubectl: Kubectl, api: kubernetes.client.ApiClient, tmp_path: Path) -> None:
+def test_the_dynamic_client(kubectl: Kubectl, boats: None, api: kubernetes.client.ApiClient, tmp_path: Path) -> None:
     dynamic = kubernetes.dynamic.DynamicClient(api, cache_file=str(tmp_path / "discovered.json"))
     boats = dynamic.resources.get(api_version=f"{GROUP}/{VERSION}", kind="Boat")
     assert (boats.name, boats.namespaced, boats.short_names) == ("boats", True, ["bt"])
     boats.create(body=boat("ada"), namespace=kubectl.namespace)
-    applied = boats.server_side_apply(body=boat("bea", 7), namespace=kubectl.namespace, field_manager="test")
+    applied = boats.server_side_apply(body=boat("bea", crew=7), namespace=kubectl.namespace, field_manager="test")
     assert applied.spec.crew == 7
     assert sorted(one.metadata.name for one in boats.get(namespace=kubectl.namespace).items) == ["ada", "bea"]
     seen = [event["object"].metadata.name for event in boats.watch(namespace=kubectl.namespace, timeout=1)]
@@ -191,7 +183,7 @@ def test_the_dynamic_client(kubectl: Kubectl, api: kubernetes.client.ApiClient, 
 
 def test_logs(kubectl: Kubectl, core: kubernetes.client.CoreV1Api) -> None:
     space = kubectl.namespace
-    core.create_namespaced_pod(space, pod("p", "sh", "-c", "for n in 1 2 3; do echo $n; sleep 0.1; done"))
+    core.create_namespaced_pod(space, once("p", "sh", "-c", "for n in 1 2 3; do echo $n; sleep 0.1; done"))
     wait_for_pod(core, space, "p", "Running", "Succeeded")
     assert list(kubernetes.watch.Watch().stream(core.read_namespaced_pod_log, "p", space)) == ["1", "2", "3"]
     assert core.read_namespaced_pod_log("p", space, tail_lines=1) == "3\n"
@@ -240,7 +232,7 @@ def test_a_pod_with_the_rights_of_its_account(
     kubectl("create", "role", "reader", "--verb=get,list", "--resource=configmaps")
     kubectl("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={space}:reader")
     kubectl("create", "cm", "book")
-    script = pod("p", sys.executable, "-c", IN_CLUSTER, space, serviceAccountName="reader")
+    script = once("p", sys.executable, "-c", IN_CLUSTER, space, serviceAccountName="reader")
     core.create_namespaced_pod(space, script)
     wait_for_pod(core, space, "p", "Succeeded")
     account = f"system:serviceaccount:{space}:reader"
@@ -269,12 +261,12 @@ def in_aio(kubectl: Kubectl, work: Callable[[Any], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-def test_the_asynchronous_client(kubectl: Kubectl) -> None:
+def test_the_asynchronous_client(kubectl: Kubectl, boats: None) -> None:
     space = kubectl.namespace
 
     async def work(client: Any) -> None:
         core = aio.client.CoreV1Api(client)
-        await core.create_namespaced_config_map(space, config_map("a", color="red"))
+        await core.create_namespaced_config_map(space, colored("a", "red"))
         start = (await core.list_namespaced_config_map(space)).metadata.resource_version
         await core.patch_namespaced_config_map("a", space, {"data": {"color": "blue"}})
         seen = []
@@ -299,11 +291,11 @@ def test_the_asynchronous_client(kubectl: Kubectl) -> None:
         ]
         with pytest.raises(aio.client.ApiException) as refused:
             await custom.patch_namespaced_custom_object(
-                *where, "ada", boat("ada", 4), field_manager="other", _content_type=APPLY
+                *where, "ada", boat("ada", crew=4), field_manager="other", _content_type=APPLY
             )
         assert refused.value.status == 409
 
-        await core.create_namespaced_pod(space, pod("p", "sh", "-c", "echo one; sleep 0.2; echo two"))
+        await core.create_namespaced_pod(space, once("p", "sh", "-c", "echo one; sleep 0.2; echo two"))
         async with aio.watch.Watch().stream(core.list_namespaced_pod, space, timeout_seconds=20) as stream:
             async for event in stream:
                 if event["object"].status.phase in ("Running", "Succeeded"):

@@ -53,6 +53,11 @@ def test_a_signal_is_128_and_its_number(tmp_path: Path, isolation: Isolation) ->
     assert asyncio.run(finished(command(tmp_path, "kill -9 $$", isolation))) == (137, "")
 
 
+def _without_the_librarys_own(line: str) -> str:
+    name, tab, mask = line.partition("\t")
+    return f"{name}\t{int(mask, 16) & ~(0b11 << 31):x}" if tab and name.startswith("Sig") else line
+
+
 @EVERY
 def test_the_command_starts_like_any_program(tmp_path: Path, isolation: Isolation) -> None:
     """Its own session, no stray descriptors, no ignored or blocked signals, the usual umask, no input."""
@@ -61,11 +66,13 @@ def test_the_command_starts_like_any_program(tmp_path: Path, isolation: Isolatio
         "grep -E 'SigBlk|SigIgn' /proc/self/status; umask; cat; pwd; env | sort"
     )
     code, said = asyncio.run(finished(command(tmp_path, script, isolation, GREETING="hello")))
+    # Signals 32 and 33 are the C library's own: no program can set them, and some shells start programs without.
+    lines = [_without_the_librarys_own(line) for line in said.splitlines()]
     # ls itself opens a directory.
-    assert said.splitlines() == [
+    assert lines == [
         "4",
-        "SigBlk:\t0000000000000000",
-        "SigIgn:\t0000000000000000",
+        "SigBlk:\t0",
+        "SigIgn:\t0",
         "0022",
         str(tmp_path / "volume"),
         "GREETING=hello",

@@ -167,6 +167,7 @@ def test_eviction_of_what_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("namespaces", ["auto", "off"])
 def test_stopping_the_node_kills_all_processes_and_leaves_the_pods(tmp_path: Path, namespaces: str) -> None:
     name = mark()
+    others = children_of(os.getpid())
 
     async def go() -> None:
         hook = {"lifecycle": {"preStop": {"sleep": {"seconds": 60}}}}
@@ -192,7 +193,7 @@ def test_stopping_the_node_kills_all_processes_and_leaves_the_pods(tmp_path: Pat
         assert "nodeName" not in lab.get("later")["spec"]
 
     asyncio.run(go())
-    assert children_of(os.getpid()) == {}
+    assert children_of(os.getpid()).keys() <= others.keys()
 
 
 def test_a_folder_belongs_to_one_node(tmp_path: Path) -> None:
@@ -290,6 +291,8 @@ def test_a_lease_that_can_not_be_written_is_tried_again(
 
 
 def test_many_pods_start_and_finish_and_leave_nothing(tmp_path: Path) -> None:
+    others = children_of(os.getpid())
+
     async def work(lab: NodeLab) -> None:
         began = time.monotonic()
         names = [f"p{number}" for number in range(60)]
@@ -301,7 +304,7 @@ def test_many_pods_start_and_finish_and_leave_nothing(tmp_path: Path) -> None:
         addresses = {lab.get(name)["status"]["podIP"] for name in names}
         assert len(addresses) == len(names)
         assert [await lab.log(name) for name in names] == [f"{name}\n" for name in names]
-        assert children_of(os.getpid()) == {}
+        assert children_of(os.getpid()).keys() <= others.keys()
         descriptors = open_descriptors()
         for name in names:
             lab.delete(name)
@@ -313,8 +316,9 @@ def test_many_pods_start_and_finish_and_leave_nothing(tmp_path: Path) -> None:
     with_node(work, tmp_path, max_pods=25)
 
 
-@pytest.mark.slow
 def test_two_hundred_pods(tmp_path: Path) -> None:
+    others = children_of(os.getpid())
+
     async def work(lab: NodeLab) -> None:
         began = time.monotonic()
         for number in range(200):
@@ -322,7 +326,7 @@ def test_two_hundred_pods(tmp_path: Path) -> None:
         for number in range(200):
             await lab.phase(f"p{number}", "Succeeded" if number % 10 else "Failed")
         assert time.monotonic() - began < 45
-        assert children_of(os.getpid()) == {}
+        assert children_of(os.getpid()).keys() <= others.keys()
 
     with_node(work, tmp_path)
 

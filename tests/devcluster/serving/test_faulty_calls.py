@@ -117,3 +117,32 @@ def test_every_call_is_in_the_audit_log(call: ApiCalls, cluster: DevCluster, aud
     assert (refused["user"]["username"], refused["impersonatedUser"]["username"]) == ("devcluster-admin", "someone")
     assert refused["objectRef"] == {"resource": "configmaps", "namespace": "default", "apiVersion": "v1"}
     assert call("GET", "/devcluster/audit").json()[-1]["kind"] == "Event"
+
+
+def test_a_lost_answer_is_in_the_audit_log_and_a_dropped_call_is_not(call: ApiCalls, cluster: DevCluster) -> None:
+    agent = {"User-Agent": "losing/1"}
+    call("POST", CONFIG_MAPS, config_map("there"))
+    for effect, name in (("Drop", "a"), ("Lose", "b"), ("Lose", "there")):
+        rule = CallFault.model_validate({"verbs": ["create"], "effect": effect})
+        cluster.set_faults(FaultPlan(calls=(rule,)))
+        with pytest.raises(requests.ConnectionError):
+            call("POST", CONFIG_MAPS, config_map(name), headers=agent)
+    assert [(one.verb, one.code) for one in cluster.audit() if one.user_agent == "losing/1"] == [
+        ("create", 201),
+        ("create", 409),
+    ]
+
+
+def test_a_watch_that_fails_is_in_the_audit_log_once(call: ApiCalls, cluster: DevCluster) -> None:
+    agent = {"User-Agent": "watching/1"}
+    cluster.set_faults(FaultPlan(calls=(CallFault(verbs=("watch",), code=410, times=1),)))
+    assert call("GET", CONFIG_MAPS, watch="1", headers=agent).status_code == 410
+    assert call("GET", CONFIG_MAPS, watch="1", resourceVersion="x", headers=agent).status_code == 422
+    assert [one.code for one in cluster.audit() if one.user_agent == "watching/1"] == [410, 422]
+
+
+def test_a_watch_that_is_lost_is_dropped(call: ApiCalls, cluster: DevCluster) -> None:
+    call("POST", CONFIG_MAPS, config_map("a"))
+    cluster.set_faults(FaultPlan(calls=(CallFault(verbs=("watch",), effect="Lose"),)))
+    with pytest.raises(requests.ConnectionError):
+        call("GET", CONFIG_MAPS, watch="1", timeoutSeconds="5", timeout=3)

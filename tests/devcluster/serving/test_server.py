@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 
 import pytest
+import requests
 import yaml
 
 from adapter_devcluster.devcluster import DevCluster
@@ -128,6 +129,27 @@ def test_a_body_that_is_too_large_is_refused(call: ApiCalls) -> None:
     body = config_map("a", {"k": "v" * 3_200_000})
     answer = call("POST", CONFIG_MAPS, body)
     assert (answer.status_code, answer.json()["reason"]) == (413, "RequestEntityTooLarge")
+
+
+def test_a_body_may_have_up_to_3_mib(call: ApiCalls) -> None:
+    secret = {"metadata": {"generateName": "s-"}, "data": {"k": base64.b64encode(b"v" * 1_000_000).decode()}}
+    assert call("POST", "/api/v1/namespaces/default/secrets", secret).status_code == 201
+
+
+def test_a_body_of_no_told_length_is_limited_too(cluster: DevCluster) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b'{"data":{"k":"'
+        for _ in range(40):
+            yield b"v" * 100_000
+
+    headers = {"Authorization": f"Bearer {cluster.token}", "Content-Type": "application/json"}
+    with requests.Session() as http:
+        http.trust_env = False
+        try:
+            answer = http.post(cluster.url + CONFIG_MAPS, data=parts(), headers=headers, timeout=30)
+        except requests.ConnectionError:
+            return
+    assert answer.status_code == 413
 
 
 def test_a_body_that_is_nested_too_deeply_is_refused(call: ApiCalls) -> None:

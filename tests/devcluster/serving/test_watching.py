@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,6 +127,68 @@ def test_a_client_that_does_not_read_is_cut_off_and_the_server_stays_small(
         for number in range(100):
             call("PATCH", f"{CONFIG_MAPS}/a", {"data": {"k": f"{big}{number}"}}, media=MERGE)
         assert eventually(lambda: open_watches(cluster) == 0)
+
+
+def test_a_backlog_is_bounded_by_its_bytes_too(
+    call: ApiCalls, cluster: DevCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter_devcluster.serving.watches._BACKLOG_BYTES", 1_000_000)
+    call("POST", CONFIG_MAPS, config_map("a"))
+    with call.watch(CONFIG_MAPS, resourceVersion=revision(call)):
+        assert eventually(lambda: open_watches(cluster) == 1)
+        for number in range(100):
+            call("PATCH", f"{CONFIG_MAPS}/a", {"data": {"k": f"{'v' * 200_000}{number}"}}, media=MERGE)
+        assert eventually(lambda: open_watches(cluster) == 0)
+
+
+def test_what_is_there_at_first_is_no_backlog(call: ApiCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter_devcluster.serving.watches._BACKLOG", 2)
+    for name in "abcd":
+        call("POST", CONFIG_MAPS, config_map(name))
+    with call.watch(CONFIG_MAPS) as events:
+        assert kinds(events, 4) == [("ADDED", name) for name in "abcd"]
+        call("DELETE", f"{CONFIG_MAPS}/a")
+        assert kinds(events, 1) == [("DELETED", "a")]
+
+
+def test_what_leaves_a_selection_is_shown_as_it_was(call: ApiCalls) -> None:
+    call("POST", CONFIG_MAPS, config_map("a", {"k": "old"}, labels={"app": "x"}))
+    with call.watch(CONFIG_MAPS, resourceVersion=revision(call), labelSelector="app=x") as events:
+        change = {"metadata": {"labels": {"app": "y"}}, "data": {"k": "new"}}
+        changed = call("PATCH", f"{CONFIG_MAPS}/a", change, media=MERGE).json()
+        call("PATCH", f"{CONFIG_MAPS}/a", {"metadata": {"labels": {"app": "x"}}}, media=MERGE)
+        left, back = itertools.islice(events, 2)
+    found = left["object"]
+    assert (left["type"], found["metadata"]["labels"], found["data"]) == ("DELETED", {"app": "x"}, {"k": "old"})
+    assert found["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
+    assert (back["type"], back["object"]["data"]) == ("ADDED", {"k": "new"})
+
+
+def test_an_object_that_can_not_be_shown_cuts_its_watch_and_harms_no_writer(
+    call: ApiCalls, cluster: DevCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refusing(obj: dict[str, Any]) -> dict[str, Any]:
+        if "unshowable" in obj.get("data", {}):
+            raise ValueError("this version has no form for it")
+        return obj
+
+    registry = cluster.cluster.api.registry
+    served = registry.find("", "v1", "configmaps")
+    assert served is not None
+    cluster.call(lambda: registry.add(replace(served, load=refusing)))
+    try:
+        call("POST", CONFIG_MAPS, config_map("a"))
+        with call.watch(CONFIG_MAPS, resourceVersion=revision(call)) as events:
+            assert eventually(lambda: open_watches(cluster) == 1)
+            body = config_map("b", {"unshowable": ""}, namespace="default")
+            cluster.call(lambda: cluster.cluster.api.client().create("configmaps", body))
+            assert broken(events) == 0
+        assert "a watch of configmaps failed" in caplog.text
+        # One that fails as it begins is forgotten too.
+        assert call("GET", CONFIG_MAPS, watch="1").status_code == 500
+        assert open_watches(cluster) == 0
+    finally:
+        cluster.call(lambda: registry.add(served))
 
 
 def broken(events: Iterator[dict[str, Any]]) -> int:

@@ -67,6 +67,37 @@ def test_history_that_is_gone_is_refused() -> None:
         table.items_at(revisions[0])
 
 
+def test_history_of_large_objects_is_shorter() -> None:
+    store = Store(history_bytes=10_000)
+    small = store.create("things", named("small")).revision
+    large = [store.create("things", named(name, text="x" * 4_000)).revision for name in "abc"]
+    table = store.table("things")
+    assert [event.revision for event in table.since(large[0])] == large[1:]
+    with pytest.raises(TooOldError):
+        table.since(small)
+    # The last event is kept, however large.
+    last = store.create("things", named("d", text="x" * 20_000)).revision
+    assert [event.revision for event in table.since(large[-1])] == [last]
+
+
+def test_what_can_not_be_written_is_not_stored() -> None:
+    store, seen = Store(), []
+    store.table("things").watch(seen.append)
+    with pytest.raises(TypeError):
+        store.create("things", named("a", value=object()))
+    assert (names(store), seen, store.table("things").count) == ([], [], 0)
+
+
+def test_history_can_be_forgotten_up_to_a_revision() -> None:
+    store = Store()
+    first = store.create("things", named("a")).revision
+    later = store.create("others", named("a")).revision
+    store.table("things").forget(later)
+    with pytest.raises(TooOldError):
+        store.table("things").since(first)
+    assert list(store.table("things").since(later)) == []
+
+
 def test_forgetting_the_history_refuses_every_earlier_revision() -> None:
     store = Store()
     first, second = (store.create("things", named(name)).revision for name in "ab")
