@@ -155,3 +155,10 @@ class JobSimulation:
         running = pod["status"]["phase"] == "Running"
         if is_deleting(pod) and not running and not pod["metadata"].get("finalizers"):
             del self.pods[name]
+
+
+def started(**spec: Any) -> JobSimulation:
+    """Return the simulation of a job whose first syncs are done."""
+    simulation = JobSimulation(**spec)
+    simulation.settle()
+    return simulation

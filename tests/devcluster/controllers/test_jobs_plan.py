@@ -5,7 +5,7 @@ import pytest
 from adapter_devcluster.controllers.jobs.plan import make_plan, with_fewer_active
 from adapter_devcluster.controllers.jobs.situation import Memory, assess
 from adapter_devcluster.controllers.jobs.spec import JobSpec, is_managed_elsewhere
-from adapter_testing.job_simulation import START, JobSimulation, job_manifest
+from adapter_testing.job_simulation import START, JobSimulation, job_manifest, started
 
 pytestmark = pytest.mark.unit
 
@@ -17,12 +17,6 @@ POLICY = {
         {"action": "Count", "onExitCodes": {"operator": "NotIn", "values": [1, 2]}},
     ]
 }
-
-
-def started(**spec):
-    simulation = JobSimulation(**spec)
-    simulation.settle()
-    return simulation
 
 
 def test_a_new_job_gets_a_pod_of_its_template():
@@ -246,59 +240,6 @@ def test_the_start_of_a_job_that_is_not_remembered_is_the_written_one():
     job["status"] = {"startTime": "2026-05-04T11:59:59Z"}
     assert make_plan(job, [], Memory(), START).wake_after == pytest.approx(0.3)
     assert make_plan(job, [], Memory(started=START), START).wake_after == pytest.approx(0.3)
-
-
-def test_a_job_suspended_from_the_start_has_neither_pods_nor_a_start():
-    simulation = started(suspend=True, activeDeadlineSeconds=5)
-    assert simulation.pods == {}
-    assert simulation.wake_after is None
-    assert simulation.status == {
-        "ready": 0,
-        "terminating": 0,
-        "uncountedTerminatedPods": {},
-        "conditions": [
-            {
-                "type": "Suspended",
-                "status": "True",
-                "lastProbeTime": "2026-05-04T12:00:00Z",
-                "lastTransitionTime": "2026-05-04T12:00:00Z",
-                "reason": "JobSuspended",
-                "message": "Job suspended",
-            }
-        ],
-    }
-    simulation.job["spec"]["suspend"] = False
-    simulation.advance(60)
-    simulation.settle()
-    assert simulation.conditions == [("Suspended", "False", "JobResumed")]
-    assert simulation.status["startTime"] == "2026-05-04T12:01:00Z"
-    assert len(simulation.active) == 1
-    assert simulation.wake_after == 5
-    assert simulation.events == ["Suspended", "Resumed"]
-
-
-def test_suspension_removes_pods_that_count_as_nothing():
-    simulation = started()
-    [name] = simulation.active
-    simulation.run(name)
-    simulation.settle()
-    simulation.job["spec"]["suspend"] = True
-    plan = simulation.sync()
-    assert plan.uncounted_removal
-    assert "startTime" not in simulation.status
-    assert "active" not in simulation.status
-    assert (simulation.status["ready"], simulation.status["terminating"]) == (0, 1)
-    assert "finalizers" not in simulation.pods[name]["metadata"]
-    simulation.finish(name, 143)
-    simulation.settle()
-    assert simulation.pods == {}
-    assert (simulation.status["terminating"], simulation.status.get("failed")) == (0, None)
-
-
-def test_an_end_in_suspension_gets_the_start_time_that_the_api_wants():
-    simulation = started(suspend=True, completions=0)
-    assert simulation.conditions[-1] == ("Complete", "True", "CompletionsReached")
-    assert simulation.status["startTime"] == simulation.status["completionTime"]
 
 
 @pytest.mark.parametrize(

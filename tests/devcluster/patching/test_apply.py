@@ -5,111 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from adapter_devcluster.builtin.definitions import definition
-from adapter_devcluster.objects import Object, copy, meta
+from adapter_devcluster.objects import Object
 from adapter_devcluster.patching.apply import apply
-from adapter_devcluster.patching.field_sets import FieldSet, field_set
-from adapter_devcluster.patching.ownership import same_but_times, update_managers
-from adapter_devcluster.patching.shapes import DEDUCED, Shape, shape_of, shape_of_crd
+from adapter_devcluster.patching.field_sets import field_set
+from adapter_devcluster.patching.ownership import update_managers
+from adapter_devcluster.patching.shapes import DEDUCED, shape_of_crd
 from adapter_devcluster.statuses import StatusError
+from adapter_testing.applied_things import (
+    DEPLOYMENT,
+    ITEMS,
+    NOW,
+    SHAPE,
+    applied,
+    managers_of,
+    refused,
+    specs,
+    thing,
+    updated,
+)
 
 pytestmark = pytest.mark.unit
-
-TEXT: Object = {"type": "string"}
-ITEMS: Object = {
-    "type": "array",
-    "x-kubernetes-list-type": "map",
-    "x-kubernetes-list-map-keys": ["name", "port"],
-    "items": {
-        "type": "object",
-        "properties": {"name": TEXT, "port": {"type": "integer", "default": 80}, "value": TEXT, "other": TEXT},
-    },
-}
-SHAPE = shape_of_crd(
-    {
-        "type": "object",
-        "properties": {
-            "spec": {
-                "type": "object",
-                "properties": {
-                    "mode": TEXT,
-                    "size": {"type": "integer"},
-                    "on": {"type": "boolean"},
-                    "labels": {"type": "object", "additionalProperties": TEXT},
-                    "unit": {"type": "object", "x-kubernetes-map-type": "atomic", "additionalProperties": TEXT},
-                    "args": {"type": "array", "items": TEXT},
-                    "tags": {"type": "array", "x-kubernetes-list-type": "set", "items": TEXT},
-                    "items": ITEMS,
-                    "nested": {"type": "object", "properties": {"x": TEXT, "y": TEXT}},
-                    "open": {"x-kubernetes-preserve-unknown-fields": True},
-                },
-            },
-            "status": {"type": "object", "properties": {"phase": TEXT}},
-        },
-    }
-)
-DEPLOYMENT = shape_of(definition("io.k8s.api.apps.v1.Deployment"), definition)
-NOW = "2026-01-02T00:00:00Z"
-
-
-def thing(spec: Object | None = None, **more: Any) -> Object:
-    return {"apiVersion": "x.dev/v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": spec or {}, **more}
-
-
-def applied(
-    live: Object | None,
-    obj: Object,
-    manager: str = "one",
-    *,
-    force: bool = False,
-    shape: Shape = SHAPE,
-    subresource: str = "",
-    now: str = NOW,
-    ignore: FieldSet | None = None,
-) -> Object:
-    before = copy(live), copy(obj)
-    result = apply(
-        live,
-        obj,
-        manager=manager,
-        force=force,
-        api_version=obj.get("apiVersion", "x.dev/v1"),
-        subresource=subresource,
-        shape=shape,
-        now=now,
-        ignore=ignore,
-    )
-    assert (live, obj) == before
-    return result
-
-
-def specs(*steps: tuple[str, Object], force: bool = False) -> Any:
-    """Let managers apply one spec after the other; returns the last result's spec."""
-    live: Object | None = None
-    for manager, spec in steps:
-        live = applied(live, thing(spec), manager, force=force)
-    return live["spec"] if live else None
-
-
-def managers_of(obj: Object) -> dict[str, Any]:
-    return {f"{one['manager']} {one['operation']}": one["fieldsV1"] for one in meta(obj).get("managedFields", [])}
-
-
-def updated(old: Object, new: Object, manager: str = "u", subresource: str = "", version: str = "x.dev/v1") -> Object:
-    """Return ``new`` as it is after an update by this manager."""
-    entries = update_managers(
-        old, new, manager=manager, api_version=version, subresource=subresource, shape=SHAPE, now=NOW
-    )
-    return {**new, "metadata": {**new["metadata"], "managedFields": entries}}
-
-
-def refused(live: Object | None, obj: Object, **how: Any) -> StatusError:
-    with pytest.raises(StatusError) as caught:
-        applied(live, obj, **how)
-    return caught.value
 
 
 def test_what_is_applied_is_owned() -> None:
@@ -515,87 +431,3 @@ def test_items_without_any_key() -> None:
             'k:{"other":"o"}': {".": {}, "f:other": {}},
         }
     }
-
-
-WORDS = st.sampled_from(["x", "y", "z"])
-
-
-def with_items(found: dict[str, Object]) -> list[Object]:
-    return [{"name": name, **one} for name, one in found.items()]
-
-
-VALUES = st.fixed_dictionaries({}, optional={"value": WORDS, "other": WORDS})
-MAPS = st.dictionaries(WORDS, WORDS, min_size=1)
-# Nothing empty: where the last field or item is withdrawn, there is null, which the server drops.
-SPECS = st.fixed_dictionaries(
-    {},
-    optional={
-        "mode": WORDS,
-        "labels": MAPS,
-        "unit": MAPS,
-        "args": st.lists(WORDS, max_size=2),
-        "tags": st.lists(WORDS, unique=True, min_size=1),
-        "items": st.dictionaries(WORDS, VALUES, min_size=1).map(with_items),
-        "nested": st.dictionaries(st.sampled_from(["x", "y"]), WORDS, min_size=1),
-        "open": st.dictionaries(WORDS, WORDS | st.lists(WORDS, max_size=1) | MAPS, min_size=1),
-    },
-)
-
-
-def served(live: Object | None, spec: Object, manager: str, *, force: bool = False, now: str = NOW) -> Object:
-    """Apply as the server does, which drops the nulls that stand for what has become empty.
-
-    A field of all keeps the spec from being empty itself.
-    """
-    result = applied(live, thing({"on": True, **spec}), manager, force=force, now=now)
-    return {**result, "spec": without_nulls(result["spec"])}
-
-
-def without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: without_nulls(item) for name, item in value.items() if item is not None}
-    return [without_nulls(item) for item in value] if isinstance(value, list) else value
-
-
-@given(st.lists(st.tuples(st.sampled_from(["one", "two"]), SPECS), max_size=4), SPECS)
-def test_apply_is_idempotent(history: list[tuple[str, Object]], spec: Object) -> None:
-    live: Object | None = None
-    for manager, one in history:
-        live = served(live, one, manager, force=True)
-    once = served(live, spec, "one", force=True)
-    again = served(once, spec, "one", now="2026-02-02T00:00:00Z")
-    assert again["spec"] == once["spec"]
-    assert same_but_times(again["metadata"]["managedFields"], once["metadata"]["managedFields"])
-
-
-MINE, THEIRS = ("x", "y"), ("z", "w")
-HALVES = {
-    names: st.fixed_dictionaries(
-        {},
-        optional={
-            ("mode" if names is MINE else "args"): WORDS if names is MINE else st.lists(WORDS),
-            "labels": st.dictionaries(st.sampled_from(names), WORDS, min_size=1),
-            "tags": st.lists(st.sampled_from(names), unique=True, min_size=1),
-            "items": st.dictionaries(st.sampled_from(names), VALUES, min_size=1).map(with_items),
-            "open": st.dictionaries(st.sampled_from(names), WORDS, min_size=1),
-        },
-    )
-    for names in (MINE, THEIRS)
-}
-
-
-@given(HALVES[MINE], HALVES[MINE], HALVES[THEIRS])
-def test_managers_with_fields_of_their_own_never_meet(first: Object, second: Object, theirs: Object) -> None:
-    live = served(served(None, first, "one"), theirs, "two")
-    alone = served(served(None, theirs, "two"), second, "one")
-    changed = served(live, second, "one")
-    assert unordered(changed) == unordered(alone)
-    # Each withdraws what is its own, and only that.
-    left = served(changed, {}, "one")
-    assert unordered(left) == unordered(thing({"on": True, **theirs}))
-    assert unordered(served(left, {}, "two")) == {"on": True}
-
-
-def unordered(obj: Object) -> Object:
-    """Return the spec with its items in one order: it depends on who came first."""
-    return {name: sorted(value, key=str) if name in ("tags", "items") else value for name, value in obj["spec"].items()}
