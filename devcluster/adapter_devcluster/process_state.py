@@ -51,10 +51,11 @@ def running(directory: Path) -> dict[str, Any] | None:
     """Return what is known of the cluster that runs, None where there is none (any more)."""
     try:
         state: dict[str, Any] = json.loads(state_path(directory).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        known = state["pid"], state["started"], state["server"], state["kubeconfig"]
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None
     # A process id can be given anew after a crash: the start time tells who it is.
-    return state if _start_time(state["pid"]) == state["started"] else None
+    return state if known[1] and _start_time(known[0]) == known[1] else None
 
 
 def _start_time(pid: int) -> str:

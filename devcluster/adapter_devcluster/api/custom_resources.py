@@ -36,6 +36,13 @@ class CustomResources(Controller):
         """Watch the definitions."""
         self.watch(CRDS, self._on_definition)
 
+    def stop(self) -> None:
+        """End all watches."""
+        super().stop()
+        for cancel in self._following.values():
+            cancel()
+        self._following.clear()
+
     def _on_definition(self, change: Change) -> None:
         if change.type == "DELETED":
             self._stop_serving(change.object)

@@ -19,6 +19,7 @@ from adapter_devcluster.storage import Item, Store
 
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
+_LONGEST_GRACE: Final = 2**31 - 1
 # Deleting these answers with the object also when it is gone at once.
 _ANSWERED_BY_OBJECT: Final = frozenset(
     {"persistentvolumeclaims", "persistentvolumes", "pods", "resourcequotas", "serviceaccounts", "services"}
@@ -88,6 +89,8 @@ class Deleter:
 
 
 def _deadline(grace: int) -> Object:
+    # Times end with the year 9999; nobody waits so long.
+    grace = min(grace, _LONGEST_GRACE)
     moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=grace)
     return {"deletionTimestamp": timestamp(moment), "deletionGracePeriodSeconds": grace}
 

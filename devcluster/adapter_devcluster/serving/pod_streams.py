@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol
+from typing import Final, Protocol
 
 import aiohttp
 from aiohttp import web
@@ -16,6 +17,9 @@ from adapter_devcluster.network.targets import pod_target, service_target
 from adapter_devcluster.objects import parse_time
 from adapter_devcluster.serving.exchange import Exchange
 from adapter_devcluster.statuses import bad_request, not_found, status_error
+
+# A kubelet refuses at once or not at all.
+_REFUSED_WITHIN: Final = 0.2
 
 
 class LogSource(Protocol):
@@ -66,21 +70,9 @@ class PodStreams:
             previous=exchange.flag("previous"),
             timestamps=exchange.flag("timestamps"),
         )
-        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         # Whoever reads no more must not leave the log open.
         async with aclosing(parts):
-            # What is wrong with the request shows with the first part: it has to be an error, not a torn stream.
-            first = await anext(parts, b"")
-            try:
-                await response.prepare(exchange.request)
-                await response.write(first)
-                async for part in parts:
-                    await response.write(part)
-                await response.write_eof()
-            except ConnectionError:
-                # The reader has gone.
-                return response
-        return response
+            return await _stream(exchange, parts)
 
     async def proxy(self, exchange: Exchange) -> web.StreamResponse:
         """Forward a request to a service or a pod. Raises StatusError."""
@@ -98,6 +90,31 @@ class PodStreams:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def _stream(exchange: Exchange, parts: AsyncGenerator[bytes]) -> web.StreamResponse:
+    """Write a log as it comes. What is wrong with the request has to be an error, not a torn stream.
+
+    It shows with the first part; of a log that is followed that may take forever, and readers want to know sooner.
+    """
+    response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+    first = asyncio.ensure_future(anext(parts, b""))
+    try:
+        done, _ = await asyncio.wait({first}, timeout=_REFUSED_WITHIN if exchange.flag("follow") else None)
+        for one in done:
+            one.result()
+        await response.prepare(exchange.request)
+        await response.write(await first)
+        async for part in parts:
+            await response.write(part)
+        await response.write_eof()
+    except ConnectionError:
+        # The reader has gone.
+        return response
+    finally:
+        first.cancel()
+        await asyncio.wait({first})
+    return response
 
 
 def _time(text: str) -> dt.datetime | None:

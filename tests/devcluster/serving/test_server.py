@@ -318,3 +318,12 @@ def test_over_tls_the_kubeconfig_names_the_authority() -> None:
         calls.http.verify = str(authority)
         assert calls("GET", "/api").status_code == 200
         assert oct(cluster.kubeconfig.stat().st_mode)[-3:] == "600"
+
+
+def test_a_grace_period_beyond_all_times_is_cut(call: ApiCalls) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    spec = {"nodeName": "n", "containers": [{"name": "main", "image": "example.test/app:1"}]}
+    call("POST", pods, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})
+    found = call("DELETE", f"{pods}/p", {"gracePeriodSeconds": 2**62})
+    assert (found.status_code, found.json()["metadata"]["deletionGracePeriodSeconds"]) == (200, 2**31 - 1)
+    call("DELETE", f"{pods}/p", {"gracePeriodSeconds": 0})
