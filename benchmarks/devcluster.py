@@ -137,16 +137,16 @@ class Server:
 class Watch(threading.Thread):
     """A watch that notes when each object was first seen."""
 
-    def __init__(self, server: Server, path: str) -> None:
+    def __init__(self, server: Server, path: str, revision: str) -> None:
         super().__init__(daemon=True)
-        self._server, self._path = server, path
+        self._server, self._path = server, f"{path}?watch=1&resourceVersion={revision}"
         self.seen: dict[str, float] = {}
         self.open = threading.Event()
 
     def run(self) -> None:
         connection = self._server.connect()
         headers = {"Authorization": f"Bearer {self._server.token}"}
-        connection.request("GET", f"{self._path}?watch=1&resourceVersion=1", headers=headers)
+        connection.request("GET", self._path, headers=headers)
         response = connection.getresponse()
         self.open.set()
         while line := response.readline():
@@ -197,8 +197,8 @@ def main() -> None:
                 json.dumps(CRD).encode(),
             )
             path = f"/apis/{GROUP}/v1/namespaces/default/samples"
-            server.call(connection, "GET", path)
-            watch = Watch(server, path)
+            listed = json.loads(server.call(connection, "GET", path))
+            watch = Watch(server, path, listed["metadata"]["resourceVersion"])
             watch.start()
             watch.open.wait()
             seconds, sent = creates(server, path, options.count, options.clients)
