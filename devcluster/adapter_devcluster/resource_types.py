@@ -29,7 +29,8 @@ class ResourceType:
     """A resource in one version. Versions of one resource have the same ``resource`` and one storage.
 
     ``selectable_fields`` are what a field selector may name beside metadata.name and metadata.namespace.
-    ``unconditional_update``: an update need not carry a resource version.
+    ``unconditional_update``: an update need not carry a resource version. ``create_on_update``: a PUT creates what
+    is not there.
     """
 
     group: str
@@ -44,6 +45,7 @@ class ResourceType:
     subresources: tuple[Subresource, ...] = ()
     selectable_fields: tuple[str, ...] = ()
     unconditional_update: bool = True
+    create_on_update: bool = False
     list_kind: str = ""
 
     @property

@@ -111,6 +111,11 @@ def bad_request(message: str) -> StatusError:
     return status_error(400, "BadRequest", message)
 
 
+def name_mismatch(sent: object, name: str) -> StatusError:
+    """400 for an object of another name than the path's."""
+    return bad_request(f"the name of the object ({sent}) does not match the name on the URL ({name})")
+
+
 def method_not_allowed(resource: str = "") -> StatusError:
     """405. ``resource`` is named for custom resources alone."""
     message = "the server does not allow this method on the requested resource"

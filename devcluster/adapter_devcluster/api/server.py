@@ -21,7 +21,7 @@ from adapter_devcluster.api.registry import Registry, Served
 from adapter_devcluster.api.scale import applied_scale, scale_of, with_scale
 from adapter_devcluster.api.subresources import Subresources
 from adapter_devcluster.api.writes import Writer, unreadable_patch
-from adapter_devcluster.objects import Object, key, meta, timestamp
+from adapter_devcluster.objects import Object, key, meta, section, timestamp
 from adapter_devcluster.patching.apply import apply
 from adapter_devcluster.policies import PolicyAdmission
 from adapter_devcluster.statuses import (
@@ -29,6 +29,7 @@ from adapter_devcluster.statuses import (
     bad_request,
     conflict,
     method_not_allowed,
+    name_mismatch,
     not_found,
 )
 from adapter_devcluster.storage import Item, Store
@@ -123,8 +124,14 @@ class Api:
                 return Item(self._subresources.bind(served, namespace, name, body, call), 0)
             case "" | "status":
                 self._check_identity(served, namespace, name, body)
+                if not subresource and self.is_created_by_update(served, namespace, name):
+                    return self._writer.create(served, namespace, _named(body, name), call)
                 return self._writer.update(served, namespace, name, lambda _old: body, call, subresource=subresource)
         raise method_not_allowed(served.type.resource)
+
+    def is_created_by_update(self, served: Served, namespace: str, name: str) -> bool:
+        """Whether replacing an object would create it, as it does for some kinds."""
+        return served.type.create_on_update and self.store.table(served.resource).get((namespace, name)) is None
 
     def _check_identity(self, served: Served, namespace: str, name: str, body: Object) -> None:
         """Whoever replaces an object that he knows by its UID is in conflict where it is gone, and not lost."""
@@ -232,6 +239,14 @@ class Api:
         return page
 
 
+def _named(body: Object, name: str) -> Object:
+    """Return an object that is to be created under the name in the path. Raises StatusError (400)."""
+    sent = section(body, "metadata")
+    if sent.get("name", name) != name:
+        raise name_mismatch(sent["name"], name)
+    return {**body, "metadata": {**sent, "name": name}}
+
+
 def loaded(served: Served, item: Item) -> Item:
     """Return a stored item in the version of ``served``."""
     obj = served.load(item.object)
@@ -250,7 +265,7 @@ def _appliable(served: Served, namespace: str, name: str, patch: Any) -> Object:
         )
     sent = meta(patch)
     if sent.get("name", name) != name:
-        raise bad_request(f"the name of the object ({sent['name']}) does not match the name on the URL ({name})")
+        raise name_mismatch(sent["name"], name)
     if kind.namespaced and sent.get("namespace", namespace) != namespace:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
     found = {**sent, "name": name, **({"namespace": namespace} if kind.namespaced else {})}

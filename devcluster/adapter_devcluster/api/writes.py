@@ -28,6 +28,7 @@ from adapter_devcluster.statuses import (
     conflict,
     invalid,
     method_not_allowed,
+    name_mismatch,
     not_found,
 )
 from adapter_devcluster.storage import Item, Store
@@ -235,7 +236,7 @@ def _identified(served: Served, old: Object, wanted: Object, call: Call) -> Obje
         return wanted
     name = raw.get("name") or stored["name"]
     if name != stored["name"]:
-        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({stored['name']})")
+        raise name_mismatch(name, stored["name"])
     if kind.namespaced and raw.get("namespace", "") not in ("", None, stored["namespace"]):
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
     uid = raw.get("uid") or stored["uid"]

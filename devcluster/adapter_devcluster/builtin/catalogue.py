@@ -30,19 +30,20 @@ def _scale() -> Subresource:
 
 _CORE: Final = (
     _type("", "v1", "ConfigMap", "configmaps", short_names=("cm",)),
-    _type("", "v1", "Endpoints", "endpoints", short_names=("ep",)),
+    _type("", "v1", "Endpoints", "endpoints", short_names=("ep",), create_on_update=True),
     _type(
         "",
         "v1",
         "Event",
         "events",
         short_names=("ev",),
+        create_on_update=True,
         selectable_fields=(
             *(f"involvedObject.{name}" for name in _ABOUT),
             *("reason", "reportingComponent", "source", "type"),
         ),
     ),
-    _type("", "v1", "LimitRange", "limitranges", short_names=("limits",)),
+    _type("", "v1", "LimitRange", "limitranges", short_names=("limits",), create_on_update=True),
     _type(
         "",
         "v1",
@@ -105,6 +106,7 @@ _CORE: Final = (
         categories=_ALL,
         subresources=(Subresource("proxy", "ServiceProxyOptions", _PROXY_VERBS),),
         selectable_fields=("spec.clusterIP", "spec.type"),
+        create_on_update=True,
     ),
     _type(
         "",
@@ -181,20 +183,28 @@ _NETWORK: Final = (
 )
 
 _RBAC: Final = (
-    _type("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False),
-    _type("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
-    _type("rbac.authorization.k8s.io", "v1", "Role", "roles"),
-    _type("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+    _type("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", namespaced=False, create_on_update=True),
+    _type(
+        "rbac.authorization.k8s.io",
+        "v1",
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+        namespaced=False,
+        create_on_update=True,
+    ),
+    _type("rbac.authorization.k8s.io", "v1", "Role", "roles", create_on_update=True),
+    _type("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings", create_on_update=True),
 )
 
 _CLUSTER: Final = (
-    _type("coordination.k8s.io", "v1", "Lease", "leases", unconditional_update=False),
+    _type("coordination.k8s.io", "v1", "Lease", "leases", unconditional_update=False, create_on_update=True),
     _type(
         "events.k8s.io",
         "v1",
         "Event",
         "events",
         short_names=("ev",),
+        create_on_update=True,
         selectable_fields=(*(f"regarding.{name}" for name in _ABOUT), "reason", "reportingController", "type"),
     ),
     _type("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", namespaced=False, unconditional_update=False),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -21,7 +22,7 @@ _FIRST_DELAY: Final = 0.01
 _LONGEST_DELAY: Final = 5.0
 
 
-class Controller:
+class Controller(ABC):
     """Give ``sync`` in a subclass, and say in ``start`` what to watch. All runs on one event loop."""
 
     def __init__(self, client: Client) -> None:
@@ -34,13 +35,13 @@ class Controller:
         self._scheduled = False
         self._stopped = False
 
+    @abstractmethod
     def start(self) -> None:
         """Begin to watch. Called once, on the event loop."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sync(self, item: Key) -> None:
         """Bring one object, given by namespace and name, to where it should be. May raise StatusError."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """End watches and timers."""

@@ -116,8 +116,9 @@ class ResourceRequests:
     def _update(self, served: Served, exchange: Exchange, raw: bytes) -> web.Response:
         target, call = exchange.target, exchange.call()
         body = _read_sent(served, exchange, raw, call)
+        new = not target.subresource and self._api.is_created_by_update(served, target.namespace, target.name)
         item = self._api.update(served, target.namespace, target.name, body, call, target.subresource)
-        return self._written(200, served, exchange, item, call.warnings)
+        return self._written(201 if new else 200, served, exchange, item, call.warnings)
 
     def _patch(self, served: Served, exchange: Exchange, raw: bytes) -> web.Response:
         target, media = exchange.target, exchange.media

@@ -327,3 +327,17 @@ def test_a_grace_period_beyond_all_times_is_cut(call: ApiCalls) -> None:
     found = call("DELETE", f"{pods}/p", {"gracePeriodSeconds": 2**62})
     assert (found.status_code, found.json()["metadata"]["deletionGracePeriodSeconds"]) == (200, 2**31 - 1)
     call("DELETE", f"{pods}/p", {"gracePeriodSeconds": 0})
+
+
+def test_a_put_creates_what_is_not_there_for_some_kinds(call: ApiCalls) -> None:
+    leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"}, "spec": {}}
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r"}, "rules": []}
+    roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
+    assert [call("PUT", f"{roles}/r", role).status_code for _ in range(2)] == [201, 200]
+    assert call("PUT", f"{leases}/l", lease).status_code == 201
+    assert call("PUT", f"{leases}/l", lease).status_code == 422
+    assert call("PUT", f"{leases}/other", lease).status_code == 400
+    assert call("PUT", f"{CONFIG_MAPS}/none", config_map("none")).status_code == 404
+    for path in (f"{roles}/r", f"{leases}/l"):
+        assert call("DELETE", path).status_code == 200
