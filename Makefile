@@ -35,7 +35,7 @@ conformance: $(STAMP) ## play the answers recorded from Kubernetes 1.36 against 
 	$(BIN)/python tests/conformance/against_devcluster.py $(SCENARIOS)
 
 quickstart: $(STAMP) ## (not built yet) train, serve and swap a real adapter on this machine
-	@echo 'quickstart: not built yet. It comes with the embedded cluster, the trainer and the server.'
+	@echo 'quickstart: not built yet. It comes with the trainer and the server.'
 
 check: $(STAMP) ## style, types, dependency rules, generated files
 	$(BIN)/ruff check .
