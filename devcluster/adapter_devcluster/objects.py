@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Object: TypeAlias = dict[str, Any]
+# A generated name is a prefix, cut if need be, and so many letters: a label can hold it.
+GENERATED: Final = 5
+LONGEST_PREFIX: Final = 63 - GENERATED
 # Namespace ("" for what is cluster-scoped) and name.
 Key: TypeAlias = tuple[str, str]
 
@@ -37,6 +40,16 @@ def key(obj: Mapping[str, Any]) -> Key:
 def uid(obj: Mapping[str, Any]) -> str:
     """Return the uid, "" where the object has none yet."""
     return str(meta(obj).get("uid") or "")
+
+
+def asked_name(new: Mapping[str, Any]) -> str:
+    """Return the name that the refusal of a new object shows: the prefix, where the name was generated from it.
+
+    A server generates names after most of admission, so equal refusals have equal words.
+    """
+    name, prefix = key(new)[1], str(meta(new).get("generateName") or "")
+    stem = prefix[:LONGEST_PREFIX]
+    return prefix if stem and name.startswith(stem) and len(name) == len(stem) + GENERATED else name
 
 
 def labels_of(obj: Mapping[str, Any]) -> dict[str, str]:

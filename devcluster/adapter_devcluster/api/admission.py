@@ -12,7 +12,7 @@ from adapter_devcluster.api.call import Call
 from adapter_devcluster.api.registry import Served
 from adapter_devcluster.api.service_addresses import ServiceAddresses
 from adapter_devcluster.apiextensions import FieldError
-from adapter_devcluster.objects import Object, is_deleting, meta
+from adapter_devcluster.objects import Object, asked_name, is_deleting, meta
 from adapter_devcluster.policies import AdmissionRequest, PolicyAdmission, check_binding, check_policy
 from adapter_devcluster.policies.request import Operation
 from adapter_devcluster.quotas.admission import claimed
@@ -123,9 +123,7 @@ class Admission:
 
     def _with_priority(self, pod: Object) -> Object:
         """Resolve the priority class, as the admission plug-in Priority does."""
-        spec, found = pod["spec"], meta(pod)
-        # Names are generated only after this.
-        name = str(found.get("generateName") or found["name"])
+        spec, name = pod["spec"], asked_name(pod)
         chosen = self._priority_class(spec.get("priorityClassName") or "", name)
         value, preemption = chosen.get("value", 0), chosen.get("preemptionPolicy", "PreemptLowerPriority")
         if spec["priority"] not in (0, value):
@@ -154,8 +152,7 @@ class Admission:
         """Refuse a pod whose runtime class is not there, as the admission plug-in RuntimeClass does."""
         name = pod["spec"].get("runtimeClassName")
         if name and self._store.table("runtimeclasses.node.k8s.io").get(("", name)) is None:
-            named = str(meta(pod).get("generateName") or meta(pod)["name"])
-            raise forbidden("pods", named, f'pod rejected: RuntimeClass "{name}" not found')
+            raise forbidden("pods", asked_name(pod), f'pod rejected: RuntimeClass "{name}" not found')
 
     def _check_rights(self, served: Served, new: Object, old: Object | None, call: Call) -> None:
         check = _ROLE_CHECKS.get(served.type.resource)
@@ -175,7 +172,8 @@ class Admission:
         call: Call,
         subresource: str = "",
     ) -> None:
-        kind, found = served.type, meta(new or old or {})
+        about = new or old or {}
+        kind, found = served.type, meta(about)
         request = AdmissionRequest(
             operation=operation,
             group=kind.group,
@@ -184,7 +182,8 @@ class Admission:
             subresource=subresource,
             kind=kind.kind,
             namespace=str(found.get("namespace") or ""),
-            name=str(found.get("name") or ""),
+            # Of a generated name policies know nothing yet.
+            name=str(found["name"]) if old is not None or asked_name(about) == found["name"] else "",
             object=new,
             old_object=old,
             user=call.user,

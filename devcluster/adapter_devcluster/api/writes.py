@@ -17,7 +17,7 @@ from adapter_devcluster.api.call import Call
 from adapter_devcluster.api.registry import Served
 from adapter_devcluster.apiextensions import Admitted, Refused
 from adapter_devcluster.apiextensions import errors as field_errors
-from adapter_devcluster.objects import Object, meta, timestamp
+from adapter_devcluster.objects import GENERATED, LONGEST_PREFIX, Object, meta, timestamp
 from adapter_devcluster.patching.failures import unexpected
 from adapter_devcluster.patching.ownership import same_but_times, update_managers
 from adapter_devcluster.resource_types import Judge
@@ -37,7 +37,6 @@ Change = Callable[[Object], Object]
 Owns = Callable[[Object, Object], list[Object]]
 
 _SUFFIX_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
-_LONGEST_PREFIX: Final = 63 - 5
 _NAME_TRIES: Final = 8
 _SERVERS_WRITES: Final = ("binding", "finalize")
 _FIRST_FIELDS: Final = ("kind", "apiVersion", "metadata")
@@ -208,7 +207,7 @@ def _with_system_fields(body: Object) -> Object:
     found = {name: value for name, value in _raw_meta(body).items() if name not in ("managedFields", "resourceVersion")}
     prefix = found.get("generateName")
     if not found.get("name") and isinstance(prefix, str) and prefix:
-        found["name"] = prefix[:_LONGEST_PREFIX] + "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(5))
+        found["name"] = prefix[:LONGEST_PREFIX] + "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(GENERATED))
     metadata = {**_owned_once(found), "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
     return {**body, "metadata": metadata}
 

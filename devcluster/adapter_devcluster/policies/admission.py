@@ -223,7 +223,8 @@ def _versioned(policy: Object) -> tuple[tuple[str, object], Object]:
 
 def _denied(verdict: _Verdict, request: AdmissionRequest) -> StatusError:
     resource = f"{request.resource}.{request.group}" if request.group else request.resource
-    name, reason, message = request.name or "Unknown", verdict.denial.reason, verdict.message
+    name = request.name or str(meta(request.object or {}).get("generateName") or "Unknown")
+    reason, message = verdict.denial.reason, verdict.message
     return status_error(
         _CODES.get(reason, 422),
         reason,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from adapter_devcluster.builtin.quantities import value_of
-from adapter_devcluster.objects import Object, meta, section
+from adapter_devcluster.objects import Object, asked_name, meta, section
 from adapter_devcluster.quotas.amounts import Quantities, minus, only, plus, written
 from adapter_devcluster.quotas.usage import in_scope, missing_requests, resources_counted, usage_of
 from adapter_devcluster.statuses import StatusError, forbidden
@@ -71,4 +71,4 @@ def _exceeds(name: str, total: Mapping[str, str], hard: Mapping[str, str]) -> bo
 
 
 def _refused(resource: str, obj: Object, problem: str) -> StatusError:
-    return forbidden(resource, str(meta(obj)["name"]), problem)
+    return forbidden(resource, asked_name(obj), problem)

@@ -11,7 +11,7 @@ from typing import Final
 
 from adapter_devcluster.builtin.quality_of_service import quality_of_service
 from adapter_devcluster.builtin.quantities import canonical, value_of
-from adapter_devcluster.objects import Object, annotations_of, meta, section
+from adapter_devcluster.objects import Object, annotations_of, asked_name, meta, section
 from adapter_devcluster.quotas.usage import pod_amounts
 from adapter_devcluster.statuses import forbidden
 
@@ -58,7 +58,7 @@ def check_limits(resource: str, obj: Object, ranges: Iterable[Object]) -> None:
     problems = [problem for one in ranges for problem in _problems(resource, obj, one)]
     if problems:
         text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
-        raise forbidden(resource, str(meta(obj)["name"]), text)
+        raise forbidden(resource, asked_name(obj), text)
 
 
 def _problems(resource: str, obj: Object, limit_range: Object) -> Iterator[str]:
