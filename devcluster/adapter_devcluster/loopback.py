@@ -10,6 +10,14 @@ from typing import Final
 LOOPBACK: Final = ipaddress.IPv4Network("127.0.0.0/8")
 
 
+def is_loopback(address: str) -> bool:
+    """Whether a text is an address of the loopback: nothing here listens or connects elsewhere."""
+    try:
+        return ipaddress.IPv4Address(address) in LOOPBACK
+    except ValueError:
+        return False
+
+
 class RangeError(Exception):
     """A range can't be had; the message says why."""
 

@@ -116,6 +116,16 @@ def name_mismatch(sent: object, name: str) -> StatusError:
     return bad_request(f"the name of the object ({sent}) does not match the name on the URL ({name})")
 
 
+def namespace_mismatch() -> StatusError:
+    """400 for an object of another namespace than the path's."""
+    return bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def uid_mismatch(resource: str, name: str, sent: object, found: object) -> StatusError:
+    """409 for an update of an object that its sender knows by another UID."""
+    return conflict(resource, name, f"Precondition failed: UID in precondition: {sent}, UID in object meta: {found}")
+
+
 def method_not_allowed(resource: str = "") -> StatusError:
     """405. ``resource`` is named for custom resources alone."""
     message = "the server does not allow this method on the requested resource"

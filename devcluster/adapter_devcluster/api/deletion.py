@@ -15,7 +15,7 @@ from adapter_devcluster.api.writes import is_released
 from adapter_devcluster.builtin import PROTECTED_NAMESPACES, graceful_seconds
 from adapter_devcluster.objects import Object, meta, timestamp
 from adapter_devcluster.statuses import conflict, forbidden, not_found
-from adapter_devcluster.storage import Item, Store
+from adapter_devcluster.storage import Store
 
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
@@ -47,21 +47,20 @@ class Deleter:
             raise forbidden("namespaces", name, "this namespace may not be deleted")
         self._admission.admit_delete(served, obj, call)
         marked = self._marked(served, obj, options)
-        if call.dry_run:
-            if not is_released(marked):
-                return marked
-            return obj if kind.resource in _ANSWERED_BY_OBJECT else _success(served, obj)
-        if marked is not obj:
-            item = self._store.update(served.resource, marked) if not is_released(marked) else Item(marked, 0)
-        if is_released(marked):
-            self._admission.release(served, obj)
-            # Watchers see the last state that was stored. That of a pod is marked first, also when it need not wait;
-            # what else was only marked in passing never was stored.
-            if kind.resource == "pods" and marked is not obj:
-                obj = self._store.update(served.resource, marked).object
-            gone = self._store.delete(served.resource, obj)
-            return gone.object if kind.resource in _ANSWERED_BY_OBJECT else _success(served, obj)
-        return item.object
+        if not is_released(marked):
+            return marked if call.dry_run or marked is obj else self._store.update(served.resource, marked).object
+        gone = obj if call.dry_run else self._removed(served, obj, marked)
+        return gone if kind.resource in _ANSWERED_BY_OBJECT else _success(served, obj)
+
+    def _removed(self, served: Served, obj: Object, marked: Object) -> Object:
+        """Remove an object that nothing holds any more; returns what watchers see of it: its last stored state.
+
+        That of a pod is marked first, also when it need not wait; what else is only marked in passing is not stored.
+        """
+        self._admission.release(served, obj)
+        if served.type.resource == "pods" and marked is not obj:
+            obj = self._store.update(served.resource, marked).object
+        return self._store.delete(served.resource, obj).object
 
     def _marked(self, served: Served, obj: Object, options: DeleteOptions) -> Object:
         """Return the object as being deleted; itself where it was so before in just this way."""

@@ -21,7 +21,7 @@ from adapter_devcluster.api.registry import Registry, Served
 from adapter_devcluster.api.scale import applied_scale, scale_of, with_scale
 from adapter_devcluster.api.subresources import Subresources
 from adapter_devcluster.api.writes import Writer, unreadable_patch
-from adapter_devcluster.objects import Object, key, meta, section, timestamp
+from adapter_devcluster.objects import Object, key, meta, timestamp
 from adapter_devcluster.patching.apply import apply
 from adapter_devcluster.policies import PolicyAdmission
 from adapter_devcluster.statuses import (
@@ -30,7 +30,9 @@ from adapter_devcluster.statuses import (
     conflict,
     method_not_allowed,
     name_mismatch,
+    namespace_mismatch,
     not_found,
+    uid_mismatch,
 )
 from adapter_devcluster.storage import Item, Store
 
@@ -123,23 +125,26 @@ class Api:
             case "binding":
                 return Item(self._subresources.bind(served, namespace, name, body, call), 0)
             case "" | "status":
-                self._check_identity(served, namespace, name, body)
-                if not subresource and self.is_created_by_update(served, namespace, name):
-                    return self._writer.create(served, namespace, _named(body, name), call)
+                if not self.is_there(served, namespace, name):
+                    return self._replace_missing(served, namespace, name, body, call, subresource)
                 return self._writer.update(served, namespace, name, lambda _old: body, call, subresource=subresource)
         raise method_not_allowed(served.type.resource)
 
-    def is_created_by_update(self, served: Served, namespace: str, name: str) -> bool:
-        """Whether replacing an object would create it, as it does for some kinds."""
-        return served.type.create_on_update and self.store.table(served.resource).get((namespace, name)) is None
+    def is_there(self, served: Served, namespace: str, name: str) -> bool:
+        """Whether there is an object of a name."""
+        return self.store.table(served.resource).get((namespace, name)) is not None
 
-    def _check_identity(self, served: Served, namespace: str, name: str, body: Object) -> None:
-        """Whoever replaces an object that he knows by its UID is in conflict where it is gone, and not lost."""
-        sent = body.get("metadata")
-        uid = sent.get("uid") if isinstance(sent, dict) else None
-        if uid and self.store.table(served.resource).get((namespace, name)) is None:
-            problem = f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
-            raise conflict(served.type.resource, name, problem)
+    def _replace_missing(
+        self, served: Served, namespace: str, name: str, body: Object, call: Call, subresource: str
+    ) -> Item:
+        """Replace what is not there: some kinds are created by that. Raises StatusError for the others."""
+        uid = meta(body).get("uid")
+        if uid:
+            # Whoever knows an object by its UID is in conflict where it is gone, and not lost.
+            raise uid_mismatch(served.type.resource, name, uid, "")
+        if subresource or not served.type.create_on_update:
+            raise not_found(served.type.resource, name)
+        return self._writer.create(served, namespace, _named(body, name), call)
 
     def patch(
         self,
@@ -214,7 +219,7 @@ class Api:
         def owns(_old: Object, _new: Object) -> list[Object]:
             return managers
 
-        if self.store.table(served.resource).get((namespace, name)) is None:
+        if not self.is_there(served, namespace, name):
             if subresource:
                 raise not_found(served.type.resource, name)
             if meta(applied).get("uid"):
@@ -241,7 +246,7 @@ class Api:
 
 def _named(body: Object, name: str) -> Object:
     """Return an object that is to be created under the name in the path. Raises StatusError (400)."""
-    sent = section(body, "metadata")
+    sent = meta(body)
     if sent.get("name", name) != name:
         raise name_mismatch(sent["name"], name)
     return {**body, "metadata": {**sent, "name": name}}
@@ -267,6 +272,6 @@ def _appliable(served: Served, namespace: str, name: str, patch: Any) -> Object:
     if sent.get("name", name) != name:
         raise name_mismatch(sent["name"], name)
     if kind.namespaced and sent.get("namespace", namespace) != namespace:
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise namespace_mismatch()
     found = {**sent, "name": name, **({"namespace": namespace} if kind.namespaced else {})}
     return {**patch, "metadata": found}

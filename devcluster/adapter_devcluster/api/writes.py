@@ -29,7 +29,9 @@ from adapter_devcluster.statuses import (
     invalid,
     method_not_allowed,
     name_mismatch,
+    namespace_mismatch,
     not_found,
+    uid_mismatch,
 )
 from adapter_devcluster.storage import Item, Store
 
@@ -51,8 +53,8 @@ class Writer:
 
     def create(self, served: Served, namespace: str, body: Object, call: Call, owns: Owns | None = None) -> Item:
         """Create an object. ``owns`` gives its managed fields; by default the caller owns all. Raises StatusError."""
-        self._admission.check_namespace(served, namespace, str(_raw_meta(body).get("name") or ""))
-        admitted = self._judged_creation(served, namespace, body, call)
+        self._admission.check_namespace(served, namespace, str(meta(body).get("name") or ""))
+        admitted = self._named_creation(served, namespace, body, call)
         admitted = self._admission.admit_create(served, admitted, call)
         try:
             self._check_new(served, namespace, str(meta(admitted)["name"]), body)
@@ -67,28 +69,22 @@ class Writer:
         return item
 
     def _check_new(self, served: Served, namespace: str, name: str, body: Object) -> None:
-        version = _raw_meta(body).get("resourceVersion")
+        version = meta(body).get("resourceVersion")
         if isinstance(version, str) and version.isdecimal() and int(version):
             raise unexpected("resourceVersion should not be set on objects to be created")
         if self._store.table(served.resource).get((namespace, name)) is not None:
             raise already_exists(served.type.resource, name)
 
-    def _judged_creation(self, served: Served, namespace: str, body: Object, call: Call) -> Object:
+    def _named_creation(self, served: Served, namespace: str, body: Object, call: Call) -> Object:
         """Judge a creation; a generated name that is taken is generated anew, a few times."""
         _check_version(served, body, call)
         table = self._store.table(served.resource)
-        for tried in range(1, _NAME_TRIES + 1):
-            outcome = _judge(served).admit_create(
-                _with_system_fields(body),
-                namespace=namespace if served.type.namespaced else "",
-                field_validation=call.field_validation,
-                decoding_errors=call.decoding_errors,
-            )
-            admitted = _accepted(outcome, call)
-            taken = table.get((namespace, str(meta(admitted)["name"]))) is not None
-            if not taken or _raw_meta(body).get("name") or tried == _NAME_TRIES:
-                return admitted
-        raise AssertionError("unreachable")
+        admitted = _judged_creation(served, namespace, body, call)
+        for _ in range(_NAME_TRIES - 1):
+            if meta(body).get("name") or table.get((namespace, str(meta(admitted)["name"]))) is None:
+                break
+            admitted = _judged_creation(served, namespace, body, call)
+        return admitted
 
     def update(
         self,
@@ -115,7 +111,7 @@ class Writer:
         wanted = _identified(served, old, changed, call)
         judged = wanted if subresource in _SERVERS_WRITES else _judged_update(served, old, wanted, call, subresource)
         new = self._admission.admit_update(served, old, judged, call, subresource)
-        asked = {**new, "metadata": {**meta(new), "managedFields": _raw_meta(wanted).get("managedFields")}}
+        asked = {**new, "metadata": {**meta(new), "managedFields": meta(wanted).get("managedFields")}}
         managers = (owns or self._owned_by(served, call, subresource))(old, asked)
         return self._commit(served, item, _ordered(new, managers), call)
 
@@ -168,6 +164,16 @@ def _judge(served: Served) -> Judge:
     return served.judge
 
 
+def _judged_creation(served: Served, namespace: str, body: Object, call: Call) -> Object:
+    outcome = _judge(served).admit_create(
+        _with_system_fields(body),
+        namespace=namespace if served.type.namespaced else "",
+        field_validation=call.field_validation,
+        decoding_errors=call.decoding_errors,
+    )
+    return _accepted(outcome, call)
+
+
 def _judged_update(served: Served, old: Object, wanted: Object, call: Call, subresource: str) -> Object:
     outcome = _judge(served).admit_update(
         old,
@@ -194,17 +200,11 @@ def _check_version(served: Served, body: Object, call: Call) -> None:
         raise unreadable_patch(problem) if call.patching else bad_request(problem)
 
 
-def _raw_meta(body: Object) -> Object:
-    """Metadata as sent: it may be missing, or anything; what is wrong with it the judge says."""
-    found = body.get("metadata")
-    return found if isinstance(found, dict) else {}
-
-
 def _with_system_fields(body: Object) -> Object:
     """Put in what the server decides on creation, whatever the client sent."""
     if not isinstance(body.get("metadata", {}), dict):
         return body
-    found = {name: value for name, value in _raw_meta(body).items() if name not in ("managedFields", "resourceVersion")}
+    found = {name: value for name, value in meta(body).items() if name not in ("managedFields", "resourceVersion")}
     prefix = found.get("generateName")
     if not found.get("name") and isinstance(prefix, str) and prefix:
         found["name"] = prefix[:LONGEST_PREFIX] + "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(GENERATED))
@@ -237,11 +237,10 @@ def _identified(served: Served, old: Object, wanted: Object, call: Call) -> Obje
     if name != stored["name"]:
         raise name_mismatch(name, stored["name"])
     if kind.namespaced and raw.get("namespace", "") not in ("", None, stored["namespace"]):
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise namespace_mismatch()
     uid = raw.get("uid") or stored["uid"]
     if uid != stored["uid"] and not call.patching:
-        problem = f"Precondition failed: UID in precondition: {raw['uid']}, UID in object meta: {stored['uid']}"
-        raise conflict(kind.resource, name, problem)
+        raise uid_mismatch(kind.resource, name, raw["uid"], stored["uid"])
     version = raw.get("resourceVersion")
     if not version:
         if not kind.unconditional_update:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from adapter_devcluster.loopback import is_loopback
 from adapter_devcluster.objects import Object
 
 SERVICES: Final = "services"
@@ -18,14 +18,6 @@ class Backend(NamedTuple):
 
     address: str
     port: int
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address is one of 127.0.0.0/8: nothing here listens or connects elsewhere."""
-    try:
-        return ipaddress.IPv4Address(address).is_loopback
-    except ValueError:
-        return False
 
 
 def ready_backends(slices: Iterable[Object], port_name: str) -> list[Backend]:

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from adapter_devcluster.network.endpoints import is_loopback
+from adapter_devcluster.loopback import is_loopback
 from adapter_devcluster.network.targets import Target
 from adapter_devcluster.statuses import bad_request, status_error
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapter_devcluster.client import Change, Client
-from adapter_devcluster.network.endpoints import SERVICE_NAME, SERVICES, SLICES, Backend, is_loopback, ready_backends
+from adapter_devcluster.loopback import is_loopback
+from adapter_devcluster.network.endpoints import SERVICE_NAME, SERVICES, SLICES, Backend, ready_backends
 from adapter_devcluster.network.listener import Listener
 from adapter_devcluster.network.relay import Accepted, Relays, Side
 from adapter_devcluster.objects import Key, Object, key, labels_of, section

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
-from adapter_devcluster.loopback import LOOPBACK
+from adapter_devcluster.loopback import LOOPBACK, is_loopback
 from adapter_devcluster.objects import Object
 
 _READ_LIMIT: Final = 10 * 1024
@@ -98,10 +97,6 @@ def _reason(error: OSError) -> str:
 def _loopback(host: str) -> str:
     if host == "localhost":
         return "127.0.0.1"
-    try:
-        inside = ipaddress.IPv4Address(host) in LOOPBACK
-    except ValueError:
-        inside = False
-    if not inside:
+    if not is_loopback(host):
         raise CheckError(f"this node sends no requests beyond {LOOPBACK}, and {host} lies there")
     return host

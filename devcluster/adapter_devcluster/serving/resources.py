@@ -109,23 +109,22 @@ class ResourceRequests:
         if target.subresource:
             found = self._api.create_subresource(served, target.namespace, target.name, target.subresource, body, call)
             return json_answer(201, found, form.media, call.warnings)
-        namespace = target.namespace
-        item = self._api.create(served, namespace, body, call)
+        item = self._api.create(served, target.namespace, body, call)
         return item_answer(201, served, loaded(served, item), form, "Metadata", call.warnings)
 
     def _update(self, served: Served, exchange: Exchange, raw: bytes) -> web.Response:
         target, call = exchange.target, exchange.call()
         body = _read_sent(served, exchange, raw, call)
-        new = not target.subresource and self._api.is_created_by_update(served, target.namespace, target.name)
+        there = self._api.is_there(served, target.namespace, target.name)
         item = self._api.update(served, target.namespace, target.name, body, call, target.subresource)
-        return self._written(201 if new else 200, served, exchange, item, call.warnings)
+        return self._written(200 if there else 201, served, exchange, item, call.warnings)
 
     def _patch(self, served: Served, exchange: Exchange, raw: bytes) -> web.Response:
         target, media = exchange.target, exchange.media
         check_patch_type(served, media)
         call = exchange.call(applying=media == APPLY)
         patch, call.decoding_errors = read_body(raw, media, strict=call.field_validation != "Ignore")
-        there = self._api.store.table(served.resource).get((target.namespace, target.name)) is not None
+        there = self._api.is_there(served, target.namespace, target.name)
         item = self._api.patch(served, target.namespace, target.name, patch, media, call, target.subresource)
         return self._written(200 if there else 201, served, exchange, item, call.warnings)
 

@@ -15,6 +15,7 @@ from typing import Final, Literal
 import orjson
 
 from adapter_devcluster.objects import Key, Object
+from adapter_devcluster.objects import key as key_of
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 # A watch from before this many events of a resource is answered with 410, as a real server's cache does. Large
@@ -98,7 +99,7 @@ class Table:
         for event in reversed(self._history):
             if event.revision <= revision:
                 break
-            key = _key(event.item.object)
+            key = key_of(event.item.object)
             if event.old is None:
                 found.pop(key, None)
             else:
@@ -136,7 +137,7 @@ class Table:
 
     def apply(self, event: Event) -> None:
         """Take in a change and tell the watchers. For `Store`."""
-        namespace, name = _key(event.item.object)
+        namespace, name = key_of(event.item.object)
         # What can't be written as JSON is refused here, before it is stored.
         size = len(event.item.json)
         if event.type == "DELETED":
@@ -183,11 +184,11 @@ class Store:
 
     def update(self, resource: str, obj: Object) -> Item:
         """Store a new state of an object that is there."""
-        return self._commit(resource, "MODIFIED", obj, self.table(resource).get(_key(obj)))
+        return self._commit(resource, "MODIFIED", obj, self.table(resource).get(key_of(obj)))
 
     def delete(self, resource: str, obj: Object) -> Item:
         """Remove an object. ``obj`` is its last state, which watchers see, with the revision of its end."""
-        return self._commit(resource, "DELETED", obj, self.table(resource).get(_key(obj)))
+        return self._commit(resource, "DELETED", obj, self.table(resource).get(key_of(obj)))
 
     def _commit(self, resource: str, kind: EventType, obj: Object, old: Item | None) -> Item:
         self.revision += 1
@@ -195,8 +196,3 @@ class Store:
         item = Item(stamped, self.revision)
         self.table(resource).apply(Event(kind, item, old))
         return item
-
-
-def _key(obj: Object) -> Key:
-    metadata = obj["metadata"]
-    return metadata.get("namespace") or "", metadata["name"]

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from adapter_devcluster.network.endpoints import Backend, is_loopback, ready_backends
+from adapter_devcluster.loopback import is_loopback
+from adapter_devcluster.network.endpoints import Backend, ready_backends
 
 pytestmark = pytest.mark.unit
 
