@@ -77,6 +77,7 @@ from adapter_contract.manifest import (
     StoredManifest,
     TrainingRecord,
 )
+from adapter_contract.pods import MountTable, mount_environment
 from adapter_contract.preflight import Finding, PreflightReport
 from adapter_contract.progress import CheckpointReference, Phase, Progress
 from adapter_contract.published import AdapterSummary, PublishedAdapter
@@ -97,6 +98,7 @@ from adapter_contract.recipe import (
 from adapter_contract.records import ByInputPointer, Owner, RunRecord
 from adapter_contract.safetensors_header import InvalidSafetensorsError, SafetensorsHeader, read_header
 from adapter_contract.scalars import as_decimal, as_float, decimal_string
+from adapter_contract.server_config import EngineConfig, RequestLimits, ServerConfig
 from adapter_contract.termination import MAX_TERMINATION_BYTES
 from adapter_contract.trainer_config import (
     BaseModelConfig,
@@ -157,6 +159,7 @@ __all__ = [
     "DirectPreferenceOptimization",
     "Document",
     "DocumentTooLarge",
+    "EngineConfig",
     "EngineFacts",
     "EvaluationConfig",
     "ExitCode",
@@ -178,6 +181,7 @@ __all__ = [
     "MergeDefinition",
     "Method",
     "ModelSource",
+    "MountTable",
     "NotCanonical",
     "NotJSON",
     "NotRegularError",
@@ -199,6 +203,7 @@ __all__ = [
     "PublishedAdapter",
     "Quantization",
     "Recipe",
+    "RequestLimits",
     "RetryPolicy",
     "RunRecord",
     "RunReference",
@@ -206,6 +211,7 @@ __all__ = [
     "S3Location",
     "S3Source",
     "SafetensorsHeader",
+    "ServerConfig",
     "SourceHoldout",
     "StopToken",
     "StoreIdentity",
@@ -229,6 +235,7 @@ __all__ = [
     "find_file_problems",
     "input_digest",
     "list_files",
+    "mount_environment",
     "read_document",
     "read_header",
     "sha256_bytes",

@@ -10,6 +10,7 @@ from adapter_contract.manifest import AdapterManifest
 from adapter_contract.preflight import PreflightReport
 from adapter_contract.progress import Progress
 from adapter_contract.records import ByInputPointer, Owner, RunRecord
+from adapter_contract.server_config import ServerConfig
 from adapter_contract.trainer_config import TrainerConfig
 from adapter_contract.trainer_result import TrainerResult
 
@@ -25,6 +26,7 @@ DOCUMENT_KINDS: Mapping[str, type[Document]] = MappingProxyType(
             PreflightReport,
             Progress,
             RunRecord,
+            ServerConfig,
             TrainerConfig,
             TrainerResult,
         )

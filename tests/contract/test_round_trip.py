@@ -43,6 +43,7 @@ from adapter_contract.artifact_files import ArtifactPath, FileEntries
 from adapter_contract.digests import Digest
 from adapter_contract.manifest import TrainingRecord
 from adapter_contract.progress import Measurement
+from adapter_contract.server_config import EngineConfig
 from adapter_contract.trainer_config import Column, DatasetConfig, EvaluationConfig
 
 pytestmark = pytest.mark.unit
@@ -242,6 +243,9 @@ SPECIAL = {
     AdapterEntry: entries,
     AdapterSet: lambda: documents(
         AdapterSet, adapters=unique_by("name", entries(), max_size=3), base_model_name=st.just("Base")
+    ),
+    EngineConfig: lambda: documents(
+        EngineConfig, type=st.just("VLLM"), arguments=st.lists(st.just("--swap-space=0"), max_size=2).map(tuple)
     ),
     AdapterReport: lambda: documents(AdapterReport, adapters=unique_by("name", documents(AdapterStatus), max_size=3)),
 }

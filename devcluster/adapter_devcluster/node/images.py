@@ -30,6 +30,7 @@ class ImageCommand:
 def default_images() -> dict[str, ImageCommand]:
     """Return the project's own images, run by this very Python, and the image that is the machine itself."""
     return {
+        "adapter-operator": ImageCommand((sys.executable, "-m", "adapter_operator")),
         "adapter-trainer": ImageCommand((sys.executable, "-m", "adapter_trainer")),
         "adapter-preflight": ImageCommand((sys.executable, "-m", "adapter_trainer.preflight")),
         "adapter-server": ImageCommand((sys.executable, "-m", "adapter_server")),
