@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.unit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PARTS = ("cli", "contract", "devcluster", "operator", "server_image", "trainer_image")
+PARTS = ("cli", "contract", "devcluster", "operator", "quickstart", "server_image", "trainer_image")
 # Kept as it was recorded against a real Kubernetes.
 RECORDED = {
     REPOSITORY / "tests/conformance" / f"{name}.py" for name in ("client", "compare", "conformance", "scenarios")

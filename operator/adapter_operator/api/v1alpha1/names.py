@@ -3,6 +3,7 @@
 Names of the two kinds are at most 40 characters, so that children, their pods and their labels fit 63.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,6 +57,12 @@ def preflight_job(training: str, run: int) -> str:
 def attempt_job(training: str, run: int, attempt: int) -> str:
     """Job of one attempt."""
     return f"{training}-r{run}-a{attempt}"
+
+
+def attempt_of_job(training: str, job: str) -> tuple[int, int] | None:
+    """Numbers of run and attempt in a Job's name; the inverse of `attempt_job`."""
+    match = re.fullmatch(rf"{re.escape(training)}-r([1-9][0-9]*)-a([1-9][0-9]*)", job)
+    return None if match is None else (int(match[1]), int(match[2]))
 
 
 def trainer_config_map(training: str, run: int, digest: str) -> str:

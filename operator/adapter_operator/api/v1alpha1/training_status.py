@@ -72,6 +72,23 @@ class Run(APIModel):
     completion_time: Time | None = Field(None, description="When it ended, well or not.")
     attempt: Count | None = Field(None, description="Number of the present attempt.")
     job: ChildName | None = Field(None, description="Name of the present attempt's Job.")
+    config_map: ChildName | None = Field(
+        None, description="Name of the ConfigMap with the configuration that all its attempts read."
+    )
+    settings_hash: DigestText | None = Field(
+        None,
+        description="Digest of pod, output, retries, deadline, checkpoint, preflight and queue; a change of them gives "
+        "a failed run new attempts.",
+    )
+    counted_from: Count | None = Field(
+        None, description="Number of the first attempt that counts against retries and deadline."
+    )
+    failures: Count | None = Field(None, description="Attempts since then that count against retries.failure.")
+    running_seconds: BigCount | None = Field(
+        None,
+        description="Running time of the ended attempts since then, in seconds, with the pauses after failures that "
+        "are repeated until the deadline.",
+    )
     result: RunResult | None = Field(None, description="What the run published.")
     gates: Annotated[list[GateResult], Field(max_length=16), ListMap(("name",))] | None = Field(
         None, description="Verdicts of promotion.gates."
@@ -191,7 +208,7 @@ class Usage(APIModel):
 
 
 class Failure(APIModel):
-    """Why the latest run failed."""
+    """Why the newest failed attempt of the latest run failed."""
 
     class_: Reason | None = Field(
         None, alias="class", description="Kind of failure, as in the table of exit codes of this reference."
@@ -220,4 +237,6 @@ class TrainingStatus(APIModel):
         None, description="The newest twenty attempts."
     )
     usage: Usage | None = Field(None, description="What the training has cost.")
-    failure: Failure | None = Field(None, description="Why the latest run failed; absent when it did not.")
+    failure: Failure | None = Field(
+        None, description="Why the newest failed attempt of the latest run failed; absent once the run succeeds."
+    )

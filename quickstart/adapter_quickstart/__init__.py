@@ -1,0 +1,1 @@
+"""The quickstart: the whole product on one machine, with a small real model."""

@@ -1,0 +1,1 @@
+"""From the AdapterSet to adapters that answer: watch, decide, download, verify, load, switch, drain, unload."""

@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerBase
+
+from adapter_contract import sha256_bytes
+from adapter_testing import chat_templates
+from adapter_testing.learning_lab import copied
+from adapter_testing.trainer_lab import CHAT_TEMPLATE
+from adapter_trainer.errors import BadConfiguration
+from adapter_trainer.examples.templates import TemplateRefusal, end_of_turn, load_tokenizer, prompt_format, render
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_tokenizer_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadConfiguration, match=r"baseModel: transformers can't load the tokenizer[\s\S]*tokenizer.json"
+    ):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("template", "token"),
+    [
+        (CHAT_TEMPLATE, "<|im_end|>"),
+        (chat_templates.CLOSED_BY_ANOTHER_TOKEN, "<|im_end|>"),
+        (chat_templates.FORGETS_THOUGHTS, "<|im_end|>"),
+        (chat_templates.BEGINS_WITH_A_THOUGHT, "<|im_end|>"),
+        (chat_templates.WITHOUT_SPECIAL_TOKENS, None),
+        ("{{ raise_exception('no') }}", None),
+        (None, None),
+    ],
+)
+def test_the_end_of_a_turn_is_found_in_what_the_template_renders(
+    tokenizer: PreTrainedTokenizerBase, template: str | None, token: str | None
+) -> None:
+    tokenizer.chat_template = template
+    found = end_of_turn(tokenizer)
+    assert (None if found is None else tokenizer.convert_ids_to_tokens(found)) == token
+
+
+def test_a_refusal_of_the_template_keeps_its_reason(tokenizer: PreTrainedTokenizerBase) -> None:
+    tokenizer.chat_template = chat_templates.WANTS_TURNS
+    with pytest.raises(TemplateRefusal, match="Conversation roles must alternate"):
+        render(tokenizer, [{"role": "assistant", "content": "Hi"}])
+
+
+def test_the_prompt_format_names_template_and_every_token_that_ends_an_answer(
+    tokenizer_directory: Path, tmp_path: Path
+) -> None:
+    directory = copied(tokenizer_directory, tmp_path / "base")
+    tokenizer = load_tokenizer(directory)
+    tokenizer.chat_template = CHAT_TEMPLATE
+    assert [token.text for token in prompt_format(tokenizer, directory).stop_tokens] == ["<|im_end|>"]
+    (directory / "generation_config.json").write_text(json.dumps({"eos_token_id": [0, 2]}))
+    described = prompt_format(tokenizer, directory)
+    assert described.chat_template_digest == sha256_bytes(CHAT_TEMPLATE.encode())
+    assert [(token.id, token.text) for token in described.stop_tokens] == [(0, "<|endoftext|>"), (2, "<|im_end|>")]
+    (directory / "generation_config.json").write_text(json.dumps({"eos_token_id": 1}))
+    assert [token.id for token in prompt_format(tokenizer, directory).stop_tokens] == [1, 2]
+    (directory / "generation_config.json").write_text("{}")
+    tokenizer.chat_template = None
+    assert prompt_format(tokenizer, directory).chat_template_digest is None
+    assert [token.id for token in prompt_format(tokenizer, directory).stop_tokens] == [2]
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_broken_generation_config_is_named(tokenizer: PreTrainedTokenizerBase, tmp_path: Path, content: str) -> None:
+    (tmp_path / "generation_config.json").write_text(content)
+    with pytest.raises(BadConfiguration, match=r"baseModel: generation_config.json of the base model can't be read"):
+        prompt_format(tokenizer, tmp_path)

@@ -1,0 +1,170 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft.tuners.lora import LoraLayer
+
+from adapter_contract import Quantization
+from adapter_contract.recipe import IA3, LoRA
+from adapter_testing.learning_lab import FLOAT32, NF4, copied, lora
+from adapter_trainer.errors import BadConfiguration, BadData
+from adapter_trainer.model.base import load_base
+from adapter_trainer.model.dropout import SixteenBitDropout
+from adapter_trainer.model.lora import TrainableModel, attach_adapter
+from adapter_trainer.model.saving import save_adapter
+
+pytestmark = pytest.mark.integration
+
+
+def attached(
+    base: Path, method: LoRA | None = None, *, parent: Path | None = None, seed: int = 0, held: Quantization = NF4
+) -> TrainableModel:
+    return attach_adapter(load_base(base, held), method or lora(), parent=parent, seed=seed)
+
+
+def test_all_linear_layers_but_the_head_get_an_adapter_in_float32(tiny_base: Path) -> None:
+    model = attached(tiny_base)
+    layers = [name for name, module in model.peft.named_modules() if isinstance(module, LoraLayer)]
+    assert len(layers) == 2 * 7
+    assert not any("lm_head" in name for name in layers)
+    weights = list(model.weights())
+    assert len(weights) == 2 * len(layers)
+    assert {weight.dtype for weight in weights} == {torch.float32}
+    assert not any(module.training for module in model.peft.modules())
+
+
+def test_the_seed_decides_on_the_initial_weights(tiny_base: Path) -> None:
+    one, again, other = (list(attached(tiny_base, seed=seed).weights()) for seed in (1, 1, 2))
+    assert all(torch.equal(left, right) for left, right in zip(one, again, strict=True))
+    assert not all(torch.equal(left, right) for left, right in zip(one, other, strict=True))
+
+
+def test_named_modules_alone_get_one(tiny_base: Path) -> None:
+    model = attached(tiny_base, lora(targetModules=["q_proj", "layers.1.mlp.up_proj"]))
+    names = {name for name, module in model.peft.named_modules() if isinstance(module, LoraLayer)}
+    assert {name.split("model.layers.")[-1] for name in names} == {
+        "0.self_attn.q_proj",
+        "1.self_attn.q_proj",
+        "1.mlp.up_proj",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "scale"), [({}, 8 / 4), ({"scaling": "RankStabilized"}, 8 / 4**0.5), ({"alpha": 1}, 1 / 4)]
+)
+def test_the_scaling_is_that_of_the_method(tiny_base: Path, change: dict[str, object], scale: float) -> None:
+    layers = [module for module in attached(tiny_base, lora(**change)).peft.modules() if isinstance(module, LoraLayer)]
+    assert {layer.scaling["default"] for layer in layers} == {scale}
+
+
+def test_dropout_works_in_training_only(tiny_base: Path) -> None:
+    model = attached(tiny_base, lora(dropout="0.5"))
+    dropouts = [module for module in model.peft.modules() if isinstance(module, SixteenBitDropout)]
+    assert len(dropouts) == 14
+    with model.dropping_out():
+        assert all(dropout.training for dropout in dropouts)
+        assert not model.base.model.training
+    assert not any(dropout.training for dropout in dropouts)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"initialization": "PiSSA"}, "method.lora.initialization: this release knows Default only, not PiSSA"),
+        ({"targetModules": ["k_projection"]}, "method.lora.targetModules: k_projection can't be adapted"),
+        ({"targetModules": ["input_layernorm"]}, "method.lora.targetModules: input_layernorm can't be adapted"),
+    ],
+)
+def test_what_cannot_be_adapted(tiny_base: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(BadConfiguration) as raised:
+        attached(tiny_base, lora(**change))
+    assert str(raised.value).startswith(message)
+
+
+def test_other_methods_are_for_later(tiny_base: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"method.type: this release trains LoRA only, not IA3"):
+        attach_adapter(load_base(tiny_base, FLOAT32), IA3(), parent=None, seed=0)
+
+
+def saved(model: TrainableModel, directory: Path) -> Path:
+    with torch.no_grad():
+        for number, weight in enumerate(model.weights()):
+            weight.fill_(number / 100)
+    save_adapter(model, directory, base_model_name="tests/tiny-llama")
+    return directory
+
+
+@pytest.mark.parametrize("change", [{}, {"weightDecomposition": "Enabled"}, {"targetModules": ["q_proj", "v_proj"]}])
+def test_a_training_goes_on_from_its_parents_weights(
+    tiny_base: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    parent = attached(tiny_base, lora(**change))
+    directory = saved(parent, tmp_path / "parent")
+    child = attached(tiny_base, lora(dropout="0.1", **change), parent=directory, seed=9)
+    for left, right in zip(child.weights(), parent.weights(), strict=True):
+        assert torch.equal(left, right)
+        assert left.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rank": 8}, "initializeFrom: the adapter to go on from was made with r 4, but method.lora.rank asks for 8"),
+        ({"alpha": 9}, "initializeFrom: the adapter to go on from was made with lora_alpha 8, but method.lora.alpha"),
+        ({"scaling": "RankStabilized"}, "initializeFrom: the adapter to go on from was made with use_rslora False"),
+        ({"weightDecomposition": "Enabled"}, "initializeFrom: the adapter to go on from was made with use_dora False"),
+        ({"targetModules": ["q_proj"]}, "initializeFrom: the adapter to go on from has other target modules"),
+    ],
+)
+def test_a_parent_of_another_method_is_refused(
+    tiny_base: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    directory = saved(attached(tiny_base), tmp_path / "parent")
+    with pytest.raises(BadConfiguration) as raised:
+        attached(tiny_base, lora(**change), parent=directory)
+    assert str(raised.value).startswith(message)
+
+
+def test_a_parent_with_fewer_modules_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+    directory = saved(attached(tiny_base, lora(targetModules=["q_proj"])), tmp_path / "parent")
+    with pytest.raises(BadConfiguration, match="initializeFrom: the adapter to go on from has other target modules"):
+        attached(tiny_base, parent=directory)
+
+
+def _of_another_rank(directory: Path) -> None:
+    config: dict[str, Any] = json.loads((directory / "adapter_config.json").read_text())
+    (directory / "adapter_config.json").write_text(json.dumps(config | {"r": 8}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (
+            _of_another_rank,
+            BadConfiguration,
+            "initializeFrom: the adapter's weights have other shapes than method says",
+        ),
+        (
+            lambda parent: (parent / "adapter_config.json").write_text("[]"),
+            BadData,
+            "initializeFrom: adapter_config.json",
+        ),
+        (lambda parent: (parent / "adapter_config.json").unlink(), BadData, "initializeFrom: adapter_config.json"),
+        (
+            lambda parent: (parent / "adapter_model.safetensors").write_text("cut"),
+            BadData,
+            "initializeFrom: adapter_model",
+        ),
+    ],
+)
+def test_a_parent_whose_files_are_broken_is_refused(
+    tiny_base: Path, tmp_path: Path, spoil: Callable[[Path], None], error: type[Exception], message: str
+) -> None:
+    directory = copied(saved(attached(tiny_base), tmp_path / "parent"), tmp_path / "spoiled")
+    spoil(directory)
+    with pytest.raises(error) as raised:
+        attached(tiny_base, lora(rank=8) if error is BadConfiguration else lora(), parent=directory)
+    assert str(raised.value).startswith(message)

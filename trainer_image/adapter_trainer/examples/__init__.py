@@ -1,0 +1,1 @@
+"""From files of examples to tokens with exact labels. Imports no torch."""

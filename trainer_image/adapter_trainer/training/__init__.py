@@ -1,0 +1,1 @@
+"""The training loop: batches, optimizer, evaluation, the choice of the best weights."""
