@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         _clean(directory)
     print(result.to_json())
-    return 0
+    return 1 if result.swap_failed_requests else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -67,9 +67,9 @@ class Traffic:
             self._newest = digest
             self._changed.notify_all()
 
-    def _fail(self, error: openai.OpenAIError) -> None:
+    def _fail(self, why: str) -> None:
         with self._changed:
-            self.failed.append(str(error))
+            self.failed.append(why)
 
 
 @contextmanager
@@ -101,7 +101,12 @@ def _ask_once(api: openai.OpenAI, model: str, question: str, seen: Traffic) -> N
         answer = api.chat.completions.with_raw_response.create(
             model=model, messages=[{"role": "user", "content": question}], temperature=0, max_tokens=16
         )
-        seen._note(answer.headers["x-adapter-digest"])  # noqa: SLF001 - same module
     except openai.OpenAIError as error:
-        seen._fail(error)  # noqa: SLF001 - same module
+        seen._fail(str(error))  # noqa: SLF001 - same module
         time.sleep(0.1)  # a server that refuses at once is not asked a thousand times
+        return
+    digest = answer.headers.get("x-adapter-digest")
+    if digest is None:
+        seen._fail("an answer does not say which version gave it (x-adapter-digest)")  # noqa: SLF001 - same module
+    else:
+        seen._note(digest)  # noqa: SLF001 - same module

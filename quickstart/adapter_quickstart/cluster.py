@@ -6,6 +6,9 @@ from pathlib import Path
 
 from adapter_quickstart.kubectl import CommandFailed
 
+PROGRAMS = "devcluster.local/programs"
+"""The image volume that holds the programs of this Python environment."""
+
 
 def start(directory: Path, claims: Path, *, audit_log: Path | None = None) -> Path:
     """Start a cluster in the background and return its kubeconfig.
@@ -20,7 +23,9 @@ def start(directory: Path, claims: Path, *, audit_log: Path | None = None) -> Pa
     """
     kubeconfig = directory / "kubeconfig"
     audit = () if audit_log is None else ("--audit-log", str(audit_log))
-    _run("up", directory, "--kubeconfig", str(kubeconfig), "--claims", str(claims), *audit)
+    # A pod of the object store mounts this folder: it sees another /tmp than this machine's, where it might lie.
+    programs = ("--image-volume", f"{PROGRAMS}={Path(sys.executable).parent}")
+    _run("up", directory, "--kubeconfig", str(kubeconfig), "--claims", str(claims), *programs, *audit)
     return kubeconfig
 
 

@@ -46,6 +46,11 @@ def main(environment: Mapping[str, str] | None = None) -> int:
         _log.error("%s", error)
         write_termination_message(variables, str(error))
         return error.exit_code
+    except Exception as error:
+        message = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+        _log.exception("%s", message)
+        write_termination_message(variables, message)
+        return ExitCode.INTERNAL
     return ExitCode.DONE
 
 

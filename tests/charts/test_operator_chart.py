@@ -99,6 +99,16 @@ def test_the_operator_may_read_no_secret_log_or_shell(rendered):
     assert resources & {"secrets", "pods/log", "pods/exec", "pods/attach", "pods/portforward"} == set()
 
 
+def test_an_operator_of_some_namespaces_has_no_right_in_any_other(rendered):
+    everywhere = rendered(VALUES)
+    assert "RoleBinding" not in everywhere
+    assert everywhere["ClusterRoleBinding"]["roleRef"]["kind"] == "ClusterRole"
+    some = rendered({"settings": {"clusterName": "test", "namespaces": ["team-a"]}})
+    assert "ClusterRoleBinding" not in some
+    assert some["RoleBinding"]["metadata"]["namespace"] == "team-a"
+    assert some["RoleBinding"]["subjects"] == everywhere["ClusterRoleBinding"]["subjects"]
+
+
 def test_the_operator_runs_as_the_chart_installs_it(kubectl):
     crds, operator = helm(
         kubectl,

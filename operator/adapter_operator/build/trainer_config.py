@@ -90,7 +90,7 @@ def trainer_config(
         preflight=PreflightConfig(mode=spec.preflight.mode),
         gpu_memory_bytes=None if spec.pod.gpu_memory is None else bytes_of(spec.pod.gpu_memory) or None,
         lineage=Lineage(image=run.image, operator_version=OPERATOR_VERSION),
-        reuse="Forbidden" if spec.restart_token is not None else "Allowed",
+        reuse="Forbidden" if run.restart_token is not None else "Allowed",
     )
 
 

@@ -31,7 +31,7 @@ def plan_nudges(pods: Iterable[ServerPod], sets: Iterable[PlannedSet], now: date
     """Nudge every running pod that has not applied its set's generation: at once, then after growing pauses.
 
     A kubelet may be told before it has seen the new config map itself; so it is told again until the pod reports the
-    generation, and once more when the pod turns Ready.
+    generation, and where the pod turned Ready since, after the first pause already.
     """
     generations = {one.name: one.document.generation for one in sets}
     found: list[PodNudge] = []
@@ -68,7 +68,8 @@ def _due(pod: ServerPod, generation: int) -> datetime | None:
     if nudge is None or nudge.generation != generation:
         return None
     if pod.ready_since is not None and pod.ready_since > nudge.time:
-        return None
+        # Not at once: the kubelet's clock may be ahead, and then each nudge would seem to lie before the readiness.
+        return nudge.time + _FIRST_PAUSE
     return nudge.time + _pause(nudge.times)
 
 

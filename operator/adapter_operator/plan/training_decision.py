@@ -33,7 +33,7 @@ from adapter_operator.plan.training_retries import (
     next_start,
     seconds_left,
 )
-from adapter_operator.plan.training_running import deletions, live_step
+from adapter_operator.plan.training_running import being_read, deletions, live_step
 from adapter_operator.plan.training_start import start_attempt, start_run
 from adapter_operator.plan.training_versions import adapter_of
 from adapter_operator.plan.unsupported import unsupported_fields
@@ -91,8 +91,7 @@ def _ongoing(facts: Facts, status: TrainingStatus) -> Step | None:
     if attempt.is_live:
         return live_step(facts, status, attempt)
     # The Job has finished, and how is not known before its pod is seen.
-    message = f"Attempt {attempt.number} of run {attempt.run} has ended; its result is being read."
-    return Step("Uploading", message, status, requeue_after=float(POD_SEEN_SECONDS))
+    return being_read(status, attempt, requeue_after=float(POD_SEEN_SECONDS))
 
 
 def _idle(facts: Facts, status: TrainingStatus) -> Step:
@@ -128,7 +127,10 @@ def _usable(facts: Facts, status: TrainingStatus, result: RunResult) -> Step:
 
 def _suspended(facts: Facts, status: TrainingStatus) -> Step:
     return _blocked(facts, status, "Stopping") or Step(
-        "Suspended", "spec.suspend is true: no pod runs. Set it to false to go on.", status
+        "Suspended",
+        "spec.suspend is true: no pod runs. Set it to false to go on; no checkpoint was saved, so an unfinished run "
+        "starts over.",
+        status,
     )
 
 

@@ -10,7 +10,7 @@ from adapter_operator.plan.training_facts import Facts
 FIRST_PAUSE_SECONDS: Final = 10
 LONGEST_PAUSE_SECONDS: Final = 300
 SAME_STEP_ATTEMPTS: Final = 5
-"""So many attempts in a row from the same step are no progress."""
+"""So many attempts in a row from the same checkpoint are no progress."""
 
 _NO_FAILURE: Final = frozenset({"Interrupted", KILLED, STOPPED, None})
 
@@ -50,14 +50,15 @@ def next_start(status: TrainingStatus) -> datetime | None:
 
 
 def makes_no_progress(status: TrainingStatus) -> bool:
-    """Whether the newest attempts that told where they began all began at the same step.
+    """Whether the newest attempts that told where they began all went on from the same step.
 
-    Attempts that the operator stopped say nothing, nor do those that ended without a word.
+    Attempts that the operator stopped say nothing, nor do those that ended without a word. Those that began at step 0
+    went on from no checkpoint: such a run may not save any, and interruptions are free.
     """
     steps = [
         entry.resumed_from_step
         for entry in counted_attempts(status)
-        if entry.outcome != STOPPED and entry.resumed_from_step is not None
+        if entry.outcome != STOPPED and (entry.resumed_from_step or 0) > 0
     ][-SAME_STEP_ATTEMPTS:]
     return len(steps) == SAME_STEP_ATTEMPTS and len(set(steps)) == 1
 

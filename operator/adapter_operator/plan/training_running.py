@@ -16,7 +16,7 @@ from adapter_operator.plan.training_start import starting_message
 from adapter_operator.plan.unsupported import unsupported_fields
 
 PROGRESS_SECONDS: Final = 30
-"""Progress is written at most so often, and whenever the phase changes."""
+"""Progress is written at most so often, by the trainer's clock, and whenever the phase changes."""
 
 _DOING: Final = {
     Phase.PREFLIGHT: ("Starting", "is checking its inputs"),
@@ -43,7 +43,13 @@ class StopCause:
 
 
 def live_step(facts: Facts, status: TrainingStatus, attempt: ObservedAttempt) -> Step:
-    """Let the attempt go on, or stop it."""
+    """Let the attempt go on, or stop it.
+
+    A Job that has finished is not stopped, even where its pod is still seen to run: the pod's end is only on its way,
+    and with the Job its result would be lost.
+    """
+    if attempt.job is not None and attempt.job.finished_time is not None:
+        return being_read(status, attempt)
     cause = _stop_cause(facts, status, attempt)
     entry = entry_of(status, attempt.numbers)
     if cause is not None:
@@ -56,6 +62,19 @@ def live_step(facts: Facts, status: TrainingStatus, attempt: ObservedAttempt) ->
         status = with_entry(status, entry.model_copy(update={"outcome": None}))
     step = _waiting_step(status, attempt) or _reporting_step(facts, status, attempt)
     return _with_deadline(facts, step, attempt)
+
+
+def being_read(status: TrainingStatus, attempt: ObservedAttempt, *, requeue_after: float | None = None) -> Step:
+    """Wait for the pod of a finished Job to be seen as it ended: only then is it known how.
+
+    Args:
+        status: so far.
+        attempt: whose Job has finished.
+        requeue_after: seconds until the pod is taken for gone; None where its next event is waited for.
+
+    """
+    message = f"Attempt {attempt.number} of run {attempt.run} has ended; its result is being read."
+    return Step("Uploading", message, status, requeue_after=requeue_after)
 
 
 def stop(facts: Facts, status: TrainingStatus, attempt: ObservedAttempt, why: str) -> Step:
@@ -124,9 +143,11 @@ def _told(facts: Facts, status: TrainingStatus, report: Report) -> Step:
     written = status.progress.updated_time if status.progress else None
     if written is not None and report.updated_time <= written:
         return step
-    age = PROGRESS_SECONDS if written is None else (facts.now - written).total_seconds()
+    # Both times are the trainer's: its node's clock may differ from the operator's.
+    age = PROGRESS_SECONDS if written is None else (report.updated_time - written).total_seconds()
     if age < PROGRESS_SECONDS and message == facts.message_before:
-        return Step(reason, message, status, requeue_after=PROGRESS_SECONDS - age)
+        # Only a later report can be due, and it wakes the operator itself.
+        return step
     update: dict[str, object] = {"progress": progress_of(report)}
     if report.checkpoint is not None:
         found = report.checkpoint

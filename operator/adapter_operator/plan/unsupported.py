@@ -38,6 +38,10 @@ def _pissa(spec: TrainingSpec) -> bool:
     return spec.method.lora is not None and spec.method.lora.initialization == "PiSSA"
 
 
+def _dora(spec: TrainingSpec) -> bool:
+    return spec.method.lora is not None and spec.method.lora.weight_decomposition == "Enabled"
+
+
 def _base_from_hub(spec: TrainingSpec) -> bool:
     return spec.base_model.source is not None and spec.base_model.source.hugging_face is not None
 
@@ -77,6 +81,11 @@ UNSUPPORTED = (
         "only LoRA is trained yet (with quantization NF4 it is QLoRA): set it to LoRA",
     ),
     Unsupported("spec.method.lora.initialization", _pissa, "PiSSA is not supported yet: set it to Default"),
+    Unsupported(
+        "spec.method.lora.weightDecomposition",
+        _dora,
+        "DoRA can't be served yet, so none is trained: set it to Disabled",
+    ),
     Unsupported(
         "spec.objective.type",
         lambda spec: spec.objective.type == "DirectPreferenceOptimization",

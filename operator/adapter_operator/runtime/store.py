@@ -1,9 +1,13 @@
 """What the watches have shown so far, and what our own writes returned, whichever is newer.
 
 Events come late, twice or out of order, and some never come. So an object only ever gets newer here, what was deleted
-does not come back, and `replace` puts right by a list what events got wrong.
+does not come back by an older event, and `replace` puts right by a list what events got wrong.
+
+A watch with a label selector tells of a deletion where an object only lost its label. With the label it comes back
+under the same UID, at a larger resource version.
 """
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +16,8 @@ from typing import Final, TypeVar
 from adapter_operator.runtime.objects import Key, Object, key_of, uid_of, version_of
 
 _REMEMBERED_DELETIONS: Final = 20_000
+_FOR_GOOD: Final = sys.maxsize
+"""A resource version that none exceeds: the object is known to be gone."""
 
 T = TypeVar("T")
 IndexFunction = Callable[[Object], Iterable[str]]
@@ -46,28 +52,26 @@ class Store:
         self._objects: dict[Key, Object] = {}
         self._by_word: dict[tuple[str, str], dict[Key, None]] = {}
         self._by_kind: dict[str, dict[Key, None]] = {}
-        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._deleted: OrderedDict[str, int] = OrderedDict()
 
     def put(self, obj: Object) -> Change | None:
         """Take an object in, if it is newer than what is known; returns what changed."""
         key, uid = key_of(obj), uid_of(obj)
         before = self._objects.get(key)
-        if uid in self._deleted:
+        if version_of(obj) <= self._deleted.get(uid, -1):
             return None
         if before is not None and version_of(before) >= version_of(obj):
             return None
         if before is not None and uid_of(before) != uid:
-            self._remember_deletion(uid_of(before))
+            self._remember_deletion(uid_of(before), _FOR_GOOD)
         return self._set(key, before, _without_managed_fields(obj))
 
     def remove(self, obj: Object) -> Change | None:
-        """Take an object out, if it is the one that is known of its name; returns what changed."""
-        key, uid = key_of(obj), uid_of(obj)
-        before = self._objects.get(key)
-        self._remember_deletion(uid)
-        if before is None or uid_of(before) != uid:
-            return None
-        return self._set(key, before, None)
+        """Take an object out, if it is the one that is known of its name; returns what changed.
+
+        It stays out but for a resource version larger than this one; without a version it is gone for good.
+        """
+        return self._remove(obj, version_of(obj) or _FOR_GOOD)
 
     def replace(self, kind: str, namespace: str, items: Iterable[Object], version: int) -> list[Change]:
         """Make the store agree with a list of a kind, of one namespace or ("") of all.
@@ -80,7 +84,7 @@ class Store:
             known = self._objects[key]
             inside = not namespace or key.namespace == namespace
             if inside and key not in listed and version_of(known) <= version:
-                changes.append(self.remove(known))
+                changes.append(self._remove(known, version))
         return [change for change in changes if change is not None]
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
@@ -98,6 +102,16 @@ class Store:
     def count(self) -> Mapping[str, int]:
         """How many objects there are, by kind."""
         return {kind: len(keys) for kind, keys in self._by_kind.items()}
+
+    def _remove(self, obj: Object, version: int) -> Change | None:
+        key, uid = key_of(obj), uid_of(obj)
+        before = self._objects.get(key)
+        told_before = version <= self._deleted.get(uid, -1)
+        self._remember_deletion(uid, version)
+        # What is there although this deletion was told before has come back since.
+        if before is None or uid_of(before) != uid or told_before:
+            return None
+        return self._set(key, before, None)
 
     def _set(self, key: Key, before: Object | None, after: Object | None) -> Change:
         if before is not None:
@@ -124,8 +138,8 @@ class Store:
         if not keys:
             del index[word]
 
-    def _remember_deletion(self, uid: str) -> None:
-        self._deleted[uid] = None
+    def _remember_deletion(self, uid: str, version: int) -> None:
+        self._deleted[uid] = max(version, self._deleted.get(uid, version))
         while len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
 

@@ -27,6 +27,8 @@ from adapter_server.logs import log_fields
 from adapter_server.sync.aliases import Lease
 
 DIGEST_HEADER = "x-adapter-digest"
+REFUSAL_SECONDS = 1.0
+"""How long a client is given to take the news that its request failed."""
 _CLIENT_GONE = 499
 """As nginx logs it; no client ever sees it."""
 
@@ -213,17 +215,29 @@ class _Client:
         self.record = record
         self._send = send
         self._service = service
+        self._streams = False
 
     async def send_json(self, document: dict[str, object], status: int = HTTPStatus.OK) -> None:
         """Send a whole answer."""
         await self._respond(JSONResponse(document, status, self._headers()))
 
     async def refuse(self, error: ApiError) -> None:
-        """Tell an error: as the response, or in a stream that has begun as its last event."""
+        """Tell an error: as the response, or in a stream that has begun as its last event.
+
+        A whole answer that has begun has no place for it and just ends. A client that does not read is not waited for.
+        """
         self.record.error = error.code or error.kind
+        try:
+            async with asyncio.timeout(REFUSAL_SECONDS):
+                await self._tell(error)
+        except TimeoutError:
+            _log.warning("the client does not read that its request failed: %s", error)
+
+    async def _tell(self, error: ApiError) -> None:
         if self.record.started:
             _log.warning("an answer ended early: %s", error)
-            await self.send_event(error.body, more=False)
+            if self._streams:
+                await self.send_event(error.body, more=False)
             return
         response = error.response()
         response.headers.update(self._headers())
@@ -234,6 +248,7 @@ class _Client:
         headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **self._headers()}
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         self._begin(HTTPStatus.OK)
+        self._streams = True
         await self._send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": raw})
 
     async def send_event(self, document: dict[str, object], *, more: bool = True) -> None:

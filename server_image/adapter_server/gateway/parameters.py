@@ -63,10 +63,22 @@ class TextPart(Parameters):
 
 
 class ChatMessage(Parameters):
-    """One message of the conversation so far."""
+    """One message of the conversation so far.
+
+    Members that are null are taken as absent: clients send an answer back as they got it, with `"refusal": null` and
+    the like. `name` is accepted and not used: chat templates have no place for it.
+    """
 
     role: Literal["system", "user", "assistant"]
     content: Annotated[list[TextPart], BeforeValidator(_as_parts), Field(min_length=1)]
+    name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        return {member: value for member, value in given.items() if value is not None}
 
     def rendered(self) -> dict[str, str]:
         """Return it with its content as one text."""

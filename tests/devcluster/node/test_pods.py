@@ -152,6 +152,8 @@ def test_the_deadline_of_a_pod(tmp_path: Path) -> None:
         pod = await lab.phase("p", "Failed")
         message = "Pod was active on the node longer than the specified deadline"
         assert (pod["status"]["reason"], pod["status"]["message"]) == ("DeadlineExceeded", message)
+        # As with a real kubelet the pod has failed before its containers have ended.
+        await lab.until(lambda: "terminated" in lab.container("p")["state"])
         assert lab.container("p")["state"]["terminated"]["exitCode"] == 143
         assert ("DeadlineExceeded", message) in lab.events("p")
 

@@ -26,9 +26,13 @@ def parsed(put: dict[str, Any] | None = None) -> AdapterTraining:
 
 
 def built(
-    training: AdapterTraining, *, parent: Parent | None = None, settings: OperatorSettings = SETTINGS
+    training: AdapterTraining,
+    *,
+    parent: Parent | None = None,
+    settings: OperatorSettings = SETTINGS,
+    token: str | None = None,
 ) -> TrainerConfig:
-    run = RunIdentity(number=2, spec_hash=S, hash_version=1, restart_token=None, image="adapter-trainer:1")
+    run = RunIdentity(number=2, spec_hash=S, hash_version=1, restart_token=token, image="adapter-trainer:1")
     return trainer_config(training, run, resolve_inputs(training, parent, settings), settings)
 
 
@@ -104,7 +108,6 @@ def test_the_full_example_reads_back_as_it_was_written() -> None:
     config = built(training, parent=parent)
     assert TrainerConfig.from_json(config.to_json()) == config
     assert config.gpu_memory_bytes == 24 * 1024**3
-    assert config.reuse == "Forbidden"
     assert config.base_model.source.type == "Path"
     assert config.base_model.source.path == "/adapter/base-model/smollm2-135m-instruct"
     assert [(column.name, column.source) for column in config.dataset.columns] == [
@@ -124,6 +127,13 @@ def test_the_full_example_reads_back_as_it_was_written() -> None:
     dataset = config.dataset.source
     assert dataset.type == "S3"
     assert dataset.location.ca_bundle_file == "/adapter/certificates/dataset/ca.crt"
+
+
+@pytest.mark.parametrize("of_spec", [None, "1"])
+def test_the_runs_own_restart_token_forbids_reuse_whatever_the_spec_says_by_now(of_spec: str | None) -> None:
+    training = parsed({"spec.restartToken": of_spec} if of_spec else {})
+    assert built(training, token="1").reuse == "Forbidden"
+    assert built(training, token=None).reuse == "Allowed"
 
 
 @pytest.mark.parametrize(

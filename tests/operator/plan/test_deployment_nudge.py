@@ -48,13 +48,27 @@ def test_it_is_told_again_after_growing_pauses_until_the_pod_reports_it() -> Non
     assert world.plan().requeue_after is None
 
 
-def test_a_pod_that_turns_ready_is_told_at_once() -> None:
+def test_a_pod_that_turns_ready_is_told_after_the_first_pause() -> None:
     world = promoted()
-    world.reconcile()
-    world.wait(1)
+    for pause in (0, 2, 4):
+        world.wait(pause)
+        assert len(world.reconcile().nudge) == 1
+    world.wait(3)
     assert world.plan().nudge == ()
     world.set_ready("support-1")
-    assert [one.annotations[keys.SET_NUDGE] for one in world.plan().nudge] == ["2@2030-01-31T12:00:01Z"]
+    assert [one.annotations[keys.SET_NUDGE] for one in world.plan().nudge] == ["4@2030-01-31T12:00:09Z"]
+
+
+def test_a_pod_whose_readiness_lies_in_the_future_is_not_told_in_a_hot_loop() -> None:
+    world = promoted()
+    world.wait(60)
+    world.set_ready("support-1")
+    world.wait(-60)
+    assert len(world.reconcile().nudge) == 1
+    plan = world.plan()
+    assert (plan.nudge, plan.requeue_after) == ((), 2)
+    world.wait(2)
+    assert len(world.plan().nudge) == 1
 
 
 def test_a_pod_that_has_not_applied_any_set_is_told() -> None:

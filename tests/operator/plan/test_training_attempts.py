@@ -167,6 +167,17 @@ def test_five_attempts_from_the_same_step_are_no_progress() -> None:
     assert lab.reason == "Starting"
 
 
+def test_attempts_that_all_begin_at_step_0_are_free_interruptions() -> None:
+    lab = running({"spec.retries": {"failure": 0}})
+    for attempt in range(2, 8):
+        lab.fail(ExitCode.INTERRUPTED, "preempted", resumed_from_step=0)
+        lab.reconcile()
+        assert lab.posted[-1] == f"support-bot-r1-a{attempt}"
+        again(lab)
+    assert [one["resumedFromStep"] for one in lab.status["attempts"] if "endTime" in one] == [0] * 6
+    assert lab.status["run"]["failures"] == 0
+
+
 def test_a_kill_with_no_cause_is_forgiven_once() -> None:
     lab = running({"spec.retries": {"failure": 0}})
     lab.end_pod(137)
@@ -362,6 +373,22 @@ def test_a_finished_job_whose_pod_is_not_seen_yet_gets_half_a_minute() -> None:
     lab.reconcile()
     assert lab.outcomes() == [(1, 1, "Killed")]
     assert lab.posted[-1] == "support-bot-r1-a2"
+
+
+def test_a_finished_job_is_not_stopped_while_its_pod_is_still_seen_to_run() -> None:
+    lab = running()
+    job = lab.jobs["support-bot-r1-a1"]
+    job["status"] = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": format_time(START)}]}
+    lab.edit({"suspend": True})
+    assert lab.plan().delete == ()
+    lab.reconcile()
+    assert lab.reason == "Uploading"
+    assert lab.message == "Attempt 1 of run 1 has ended; its result is being read."
+    assert lab.requeue_after is None
+    lab.succeed(A)
+    lab.reconcile()
+    assert lab.outcomes() == [(1, 1, "Succeeded")]
+    assert lab.status["adapter"]["digest"] == A
 
 
 def test_a_job_that_a_user_deletes_is_followed_by_the_next_attempt() -> None:

@@ -127,20 +127,39 @@ def test_progress_is_written_at_once_then_every_30_seconds_and_at_each_change_of
     lab.reconcile()
     assert lab.status["progress"]["step"] == 1
     written = len(lab.statuses)
-    lab.wait(10)
+    lab.wait(29)
     lab.report(step=2)
     lab.reconcile()
     assert len(lab.statuses) == written
-    assert lab.requeue_after == 20
-    lab.wait(20)
-    lab.reconcile()
-    assert lab.status["progress"]["step"] == 2
     lab.wait(1)
-    lab.report(Phase.EVALUATING, step=3)
+    lab.report(step=3)
+    lab.reconcile()
+    assert lab.status["progress"]["step"] == 3
+    lab.wait(1)
+    lab.report(Phase.EVALUATING, step=4)
     lab.reconcile()
     assert lab.reason == "Evaluating"
-    assert lab.status["progress"]["step"] == 3
+    assert lab.status["progress"]["step"] == 4
     assert len(lab.statuses) == written + 2
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_the_age_of_progress_is_by_the_trainers_clock_alone(ahead: int) -> None:
+    lab = running()
+
+    def report(step: int) -> None:
+        lab.wait(ahead)
+        lab.report(step=step)
+        lab.wait(-ahead)
+        lab.reconcile()
+
+    report(1)
+    lab.wait(29)
+    report(2)
+    assert lab.status["progress"]["step"] == 1
+    lab.wait(1)
+    report(3)
+    assert lab.status["progress"]["step"] == 3
 
 
 def test_a_checkpoint_of_the_report_is_shown() -> None:

@@ -52,6 +52,38 @@ def test_what_was_deleted_does_not_come_back() -> None:
     assert store.count() == {"Job": 1}
 
 
+def test_what_had_lost_its_label_for_a_moment_is_taken_again() -> None:
+    store = Store(owner_uids)
+    store.put(job("a", 5))
+    store.remove(job("a", 7))
+    assert store.put(job("a", 7)) is None
+    assert store.put(job("a", 8)) == Change(None, job("a", 8))
+    # The deletion is told again, late.
+    assert store.remove(job("a", 7)) is None
+    assert store.get("Job", "lab", "a") == job("a", 8)
+    assert store.remove(job("a", 9)) == Change(job("a", 8), None)
+    assert store.put(job("a", 8)) is None
+
+
+def test_what_a_list_lacks_comes_back_only_newer_than_the_list() -> None:
+    store = Store(owner_uids)
+    store.put(job("a", 5))
+    store.replace("Job", "", [], version=10)
+    assert store.put(job("a", 10)) is None
+    assert store.put(job("a", 11)) == Change(None, job("a", 11))
+
+
+def test_what_is_removed_without_a_version_or_replaced_is_gone_for_good() -> None:
+    store = Store(owner_uids)
+    store.put(job("a", 5))
+    assert store.remove(job("a", 0)) == Change(job("a", 5), None)
+    store.remove(job("a", 7))
+    assert store.put(job("a", 9)) is None
+    store.put(job("b", 5))
+    store.put(job("b", 8, uid="second"))
+    assert store.put(job("b", 9)) is None
+
+
 def test_a_successor_ends_its_predecessor() -> None:
     store = Store(owner_uids)
     store.put(job("a", 5))

@@ -118,6 +118,24 @@ def no_numbers(base: Path) -> None:
     save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
 
 
+def no_norm(base: Path) -> None:
+    tensors = load_file(base / "model.safetensors")
+    del tensors["model.norm.weight"]
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+
+
+def other_sizes(base: Path) -> None:
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.norm.weight"] = torch.ones(7)
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+
+
+def numbers_that_torch_has_not(base: Path) -> None:
+    tensor = {"dtype": "F6_E2M3", "shape": [32], "data_offsets": [0, 24]}
+    header = json.dumps({"__metadata__": {"format": "pt"}, "model.norm.weight": tensor}).encode()
+    (base / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(24))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -126,6 +144,9 @@ def no_numbers(base: Path) -> None:
         (code_of_its_own, "can't be loaded"),
         (linear_attention, "models with layers of linear_attention can't be served by this engine"),
         (no_positions, "BloomForCausalLM can't be served by this engine: it takes no position_ids"),
+        (no_norm, "lacks 1 of its weights (model.norm.weight): put the complete safetensors files"),
+        (other_sizes, "can't be loaded: You set `ignore_mismatched_sizes` to `False`"),
+        (numbers_that_torch_has_not, "can't be loaded: Dtype not understood: F6_E2M3"),
         (no_numbers, "the base model computes values that are no finite numbers"),
     ],
 )

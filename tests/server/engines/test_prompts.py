@@ -22,7 +22,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tokenizer(tmp_path_factory.mktemp("tokenizer"))
 
 
-def prompts(directory: Path, template: str | None = CHAT_TEMPLATE, **changes: object) -> Prompts:
+def prompts(directory: Path, template: str | dict[str, str] | None = CHAT_TEMPLATE, **changes: object) -> Prompts:
     tokenizer = AutoTokenizer.from_pretrained(directory)
     tokenizer.chat_template = template
     for name, value in changes.items():
@@ -57,6 +57,22 @@ def test_without_a_template_there_are_no_chats(directory: Path) -> None:
         bare.render_chat(CHAT)
     assert bare.template_digest is None
     assert prompts(directory).template_digest == sha256_bytes(CHAT_TEMPLATE.encode())
+
+
+@pytest.mark.parametrize(
+    ("templates", "rendered_with"),
+    [
+        ({"default": CHAT_TEMPLATE, "tool_use": "{{ tools }}"}, CHAT_TEMPLATE),
+        ({"tool_use": "{{ tools }}"}, None),
+        ({}, None),
+        ("", None),
+    ],
+)
+def test_the_digest_is_of_the_template_that_conversations_are_rendered_with(
+    directory: Path, templates: str | dict[str, str], rendered_with: str | None
+) -> None:
+    expected = None if rendered_with is None else sha256_bytes(rendered_with.encode())
+    assert prompts(directory, templates).template_digest == expected
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion
 
+from adapter_server.engines.engine import Piece, Usage
+from adapter_server.gateway.answers import ChatForm, Head
 from adapter_server.gateway.errors import ApiError
 from adapter_server.gateway.parameters import ChatParameters, TextParameters, parse_parameters
 
@@ -58,7 +61,10 @@ def test_a_neutral_value_of_an_unsupported_parameter_is_no_error(name: str, valu
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "'system', 'user' or 'assistant'"),
         ({"messages": [{"role": "user"}]}, "messages.0.content", "Field required"),
         ({"messages": [{"role": "user", "content": 3}]}, "messages.0.content", "a text or a list is required"),
-        ({"messages": [{"role": "user", "content": "x", "name": "y"}]}, "messages.0.name", "support this member"),
+        ({"messages": [{"role": "user", "content": "x", "audio": {}}]}, "messages.0.audio", "support this member"),
+        ({"messages": [{"role": "user", "content": "x", "name": 3}]}, "messages.0.name", "valid string"),
+        ({"messages": [{"role": "assistant", "content": None}]}, "messages.0.content", "Field required"),
+        ({"messages": ["hello"]}, "messages.0", "valid dictionary"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             "messages.0.content.0.type",
@@ -100,6 +106,21 @@ def test_texts_and_lists_of_parts_are_the_same() -> None:
         {"role": "system", "content": "be kind"},
         {"role": "user", "content": "hello"},
     ]
+
+
+def test_an_answer_may_be_sent_back_as_it_came() -> None:
+    pieces = [Piece(7, "by the sea"), Piece(2, "", "stop")]
+    answer = ChatForm().whole(Head("chatcmpl-1", 0, "bot"), pieces, Usage(3, 2))
+    parsed = ChatCompletion.model_validate(answer).choices[0].message
+    for message in (answer["choices"][0]["message"], parsed.model_dump()):
+        assert None in message.values()
+        [found] = chat(messages=[message]).messages
+        assert found.rendered() == {"role": "assistant", "content": "by the sea"}
+
+
+def test_the_name_of_a_speaker_is_accepted_and_not_used() -> None:
+    [found] = chat(messages=[{"role": "user", "content": "x", "name": "Ada"}]).messages
+    assert found.rendered() == {"role": "user", "content": "x"}
 
 
 def test_lengths_stops_and_probabilities_have_two_spellings() -> None:

@@ -68,6 +68,18 @@ def test_a_process_that_can_not_start_says_why_in_its_termination_message(pod: P
         assert server.lines[-1]["message"] in server.termination_message
 
 
+def test_an_error_that_nobody_expected_is_logged_as_json_and_told_in_one_line(pod: Pod) -> None:
+    pod.write_set([])
+    (pod.work / "adapters").write_text("a file where a directory belongs")
+    with ServerProcess(pod) as server:
+        assert server.end() == ExitCode.INTERNAL
+        last = server.lines[-1]
+        assert last["level"] == "error"
+        assert last["message"].startswith("unexpected FileExistsError: ")
+        assert last["exception"].startswith("Traceback (most recent call last):")
+        assert server.termination_message == f"{last['message']}\n"
+
+
 def test_a_program_told_to_end_while_the_base_loads_ends(pod: Pod) -> None:
     with pod.running_here():
         pod.here.leave()

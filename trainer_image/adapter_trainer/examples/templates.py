@@ -33,6 +33,8 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
             directory, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
+        if getattr(error, "errno", None) is not None:  # the system's: the volume is at fault, not the model
+            raise
         raise BadConfiguration(
             f"baseModel: transformers can't load the tokenizer of the base model ({error}): "
             "its directory must hold tokenizer.json and tokenizer_config.json"

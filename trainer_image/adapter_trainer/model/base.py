@@ -115,7 +115,8 @@ def _load(directory: Path, dtype: torch.dtype, layers: dict[str, Any]) -> PreTra
             **layers,
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        if is_out_of_memory(error):
+        # An error number is the system's: the volume, not the model, is at fault.
+        if is_out_of_memory(error) or getattr(error, "errno", None) is not None:
             raise
         raise BadConfiguration(f"baseModel: transformers can't load the base model: {error}") from error
     model: PreTrainedModel = loaded[0]

@@ -28,6 +28,8 @@ def _methods(config: TrainerConfig) -> Iterator[str]:
         yield f"method.type: this release trains LoRA only, not {method.type}"
     elif method.initialization != "Default":
         yield f"method.lora.initialization: this release knows Default only, not {method.initialization}"
+    elif method.weight_decomposition != "Disabled":
+        yield "method.lora.weightDecomposition: this release can't serve DoRA, so it trains none: set it to Disabled"
     if config.quantization.compute_type not in _COMPUTE_TYPES:
         yield (
             f"quantization.computeType: this release computes in {' or '.join(_COMPUTE_TYPES)}, not in "

@@ -2,11 +2,13 @@
 
 import inspect
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils.logging import disable_progress_bar
 
@@ -20,6 +22,7 @@ _ATTENTION: Final = frozenset({"full_attention", "sliding_attention"})
 _INPUTS: Final = frozenset({"input_ids", "attention_mask", "position_ids", "past_key_values", "logits_to_keep"})
 _BFLOAT16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _PACKED_ROWS: Final = 32
+_MISSING_TOLD: Final = 3
 _CPU_INFORMATION: Final = Path("/proc/cpuinfo")
 
 
@@ -59,7 +62,7 @@ def load_base(settings: EngineSettings) -> BaseModel:
         config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         _check_layers(config.get_text_config(decoder=True))
         prompts = Prompts(AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False))
-        model: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             directory,
             config=config,
             dtype=dtype,
@@ -68,9 +71,12 @@ def load_base(settings: EngineSettings) -> BaseModel:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise BaseModelError(f"the base model in {directory} can't be loaded: {error}") from error
+    model, loading = loaded
+    _check_complete(directory, loading["missing_keys"])
     _check_inputs(model)
     _keep_odd_layers_unpacked(model)
     model.eval()
@@ -117,6 +123,16 @@ def _digest(settings: EngineSettings) -> Digest:
             "mount the same revision"
         )
     return digest
+
+
+def _check_complete(directory: Path, missing: Collection[str]) -> None:
+    """Refuse a base without some of its weights: transformers gives such weights random values."""
+    if missing:
+        first = ", ".join(sorted(missing)[:_MISSING_TOLD])
+        raise BaseModelError(
+            f"the base model in {directory} lacks {len(missing)} of its weights ({first}): "
+            "put the complete safetensors files of a causal language model there"
+        )
 
 
 def _check_layers(config: Any) -> None:  # noqa: ANN401 - one class per model

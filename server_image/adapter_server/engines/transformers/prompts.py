@@ -25,9 +25,14 @@ class Prompts:
 
     @property
     def template_digest(self) -> Digest | None:
-        """The digest of the chat template, as a manifest has it."""
-        template = self._tokenizer.chat_template
-        return sha256_bytes(template.encode()) if isinstance(template, str) else None
+        """The digest of the template that conversations are rendered with, as a manifest has it; None without one.
+
+        A tokenizer may have several by name; conversations are rendered with the one named `default`.
+        """
+        templates = self._tokenizer.chat_template
+        if not templates or (isinstance(templates, dict) and "default" not in templates):
+            return None
+        return sha256_bytes(self._tokenizer.get_chat_template().encode())
 
     def render_chat(self, messages: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
         """Return the tokens of a conversation up to where the answer begins.
