@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from adapter_quickstart import conditions
+from adapter_quickstart.conditions import Show
 from adapter_quickstart.kubectl import JSON, Kubectl
-
-Show = Callable[[str], None]
 
 
 class DeploymentFailed(RuntimeError):
@@ -17,22 +17,8 @@ def follow(kubectl: Kubectl, name: str, show: Show, reached: Callable[[JSON], bo
     Raises:
         DeploymentFailed: it stalled; the message is its condition's.
     """
-    said = ""
-    with kubectl.watch("adapterdeployment", name) as states:
-        for state in states:
-            status: JSON = state.get("status", {})
-            conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-            if status.get("observedGeneration") != state["metadata"]["generation"] or "Ready" not in conditions:
-                continue
-            line = f"{conditions['Ready']['reason']}: {conditions['Ready']['message']}"
-            if line != said:
-                said = line
-                show(line)
-            if "Stalled" in conditions:
-                raise DeploymentFailed(f"AdapterDeployment {name}: {line}")
-            if reached(status):
-                return status
-    raise DeploymentFailed(f"AdapterDeployment {name}: the watch ended too early")
+    with conditions.follow(kubectl, "AdapterDeployment", name, show, DeploymentFailed) as statuses:
+        return next(status for status in statuses if reached(status))
 
 
 def pods_answer(status: JSON) -> bool:
@@ -44,7 +30,7 @@ def serves(adapter: str, digest: str) -> Callable[[JSON], bool]:
     """Return a condition: all ready pods serve this version of the adapter, and the deployment is Ready."""
 
     def holds(status: JSON) -> bool:
-        ready = any(one["type"] == "Ready" and one["status"] == "True" for one in status["conditions"])
+        ready = conditions.ready_of(status)["status"] == "True"
         served = {one["name"]: one.get("servedDigest") for one in status.get("adapters", [])}
         return ready and served.get(adapter) == digest
 

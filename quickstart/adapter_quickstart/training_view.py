@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 
 from adapter_contract import ContractError, Progress
+from adapter_quickstart import conditions
+from adapter_quickstart.conditions import Show
 from adapter_quickstart.kubectl import JSON, Kubectl
 
-Show = Callable[[str], None]
 OnProgress = Callable[[Progress], None]
 
 
@@ -30,29 +31,18 @@ def follow(
         TrainingFailed: it stalled; the message is its condition's.
     """
     logs: dict[str, threading.Thread] = {}
-    said = ""
-    with kubectl.watch("adaptertraining", name) as states:
-        for state in states:
-            status: JSON = state.get("status", {})
-            conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-            if status.get("observedGeneration") != state["metadata"]["generation"] or "Ready" not in conditions:
-                continue
-            ready = conditions["Ready"]
-            line = f"{ready['reason']}: {ready['message']}"
-            if line != said:
-                said = line
-                show(line)
-            if "Stalled" in conditions:
-                raise TrainingFailed(f"AdapterTraining {name}: {line}")
+    with conditions.follow(kubectl, "AdapterTraining", name, show, TrainingFailed) as statuses:
+        for status in statuses:
+            ready = conditions.ready_of(status)
             if ready["status"] == "True" and status.get("adapter", {}).get("version", 0) > after_version:
-                for thread in logs.values():
-                    thread.join()
-                return status
+                break
             job = status.get("run", {}).get("job")
             if ready["reason"] in {"Starting", "Training", "Evaluating", "Uploading"} and job and job not in logs:
                 logs[job] = threading.Thread(target=_follow_log, args=(kubectl, job, show, on_progress))
                 logs[job].start()
-    raise TrainingFailed(f"AdapterTraining {name}: the watch ended before the training did")
+    for thread in logs.values():
+        thread.join()
+    return status
 
 
 def _follow_log(kubectl: Kubectl, job: str, show: Show, on_progress: OnProgress) -> None:

@@ -64,8 +64,8 @@ class Around:
         return [*(beside | found).values()]
 
 
-class TrainingPlanner:
-    """Plans AdapterTrainings."""
+class _Informed:
+    """What every planner knows beside the resource itself."""
 
     def __init__(
         self,
@@ -80,6 +80,10 @@ class TrainingPlanner:
         self._events = events
         self._settings = settings
         self._now = now
+
+
+class TrainingPlanner(_Informed):
+    """Plans AdapterTrainings."""
 
     async def plan(self, owner: Object, strangers: Sequence[Object]) -> Plan:
         """See `Planner`."""
@@ -105,22 +109,8 @@ class TrainingPlanner:
         return _look_again(plan_training(training, observed, self._settings, self._now()), explained)
 
 
-class DeploymentPlanner:
+class DeploymentPlanner(_Informed):
     """Plans AdapterDeployments."""
-
-    def __init__(
-        self,
-        store: Store,
-        reports: PodReports,
-        events: WaitingEvents,
-        settings: OperatorSettings,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._store = store
-        self._reports = reports
-        self._events = events
-        self._settings = settings
-        self._now = now
 
     async def plan(self, owner: Object, strangers: Sequence[Object]) -> Plan:
         """See `Planner`."""
