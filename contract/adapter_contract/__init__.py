@@ -33,6 +33,14 @@ from adapter_contract.artifact_files import (
     ForbiddenTypeError,
     list_files,
 )
+from adapter_contract.bottleneck import (
+    BottleneckConfig,
+    BottleneckSettings,
+    bottleneck_modules,
+    bottleneck_tensor,
+    bottleneck_tensors,
+    find_bottleneck_problems,
+)
 from adapter_contract.canonical import NotCanonical, canonical_json
 from adapter_contract.digests import (
     DIGEST_PATTERN,
@@ -147,6 +155,8 @@ __all__ = [
     "BaseModelConfig",
     "BaseModelRecord",
     "Bottleneck",
+    "BottleneckConfig",
+    "BottleneckSettings",
     "ByInputPointer",
     "CheckpointConfig",
     "CheckpointReference",
@@ -228,10 +238,14 @@ __all__ = [
     "WrongKind",
     "as_decimal",
     "as_float",
+    "bottleneck_modules",
+    "bottleneck_tensor",
+    "bottleneck_tensors",
     "canonical_json",
     "classify",
     "decimal_string",
     "engine_name",
+    "find_bottleneck_problems",
     "find_file_problems",
     "input_digest",
     "list_files",

@@ -80,7 +80,7 @@ class SupervisedFineTuning(Part):
 
 
 class DirectPreferenceOptimization(Part):
-    """Learn to prefer the chosen over the rejected answers; `beta` holds the result to the base."""
+    """Learn to prefer the chosen over the rejected answers; `beta` holds the result to the model as training begins."""
 
     type: Literal["DirectPreferenceOptimization"] = "DirectPreferenceOptimization"
     beta: DecimalString
@@ -139,5 +139,5 @@ class Recipe(Part):
     @model_validator(mode="after")
     def _preference_needs_lora(self) -> Self:
         if self.objective.type == "DirectPreferenceOptimization" and self.method.type != "LoRA":
-            raise ValueError("DirectPreferenceOptimization needs method LoRA: the bare base is its reference")
+            raise ValueError("DirectPreferenceOptimization needs method LoRA")
         return self

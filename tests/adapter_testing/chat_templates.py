@@ -32,3 +32,38 @@ WANTS_TURNS = (
     "{{ message['content'] }}<|im_end|>{% endfor %}"
 )
 """As Mistral: roles must alternate."""
+
+BEGINS_WITH_BOS = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %} {{ message['content'] | trim }}{{ eos_token }}"
+    "{% else %}[INST] {{ message['content'] | trim }} [/INST]{% endif %}{% endfor %}"
+)
+"""As Llama 2: the template writes the token that begins a text; an answer ends with the one that ends a text."""
+
+KEEPS_THOUGHTS_OF_THE_LAST_ANSWER = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['role'] == 'assistant' and not loop.last and '</think>' in message['content'] %}"
+    "{{ message['content'].split('</think>')[-1] }}{% else %}{{ message['content'] }}{% endif %}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""As Qwen 3 and DeepSeek R1: thoughts of earlier answers are cut out."""
+
+MARKS_ANSWERS = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['role'] == 'assistant' %}{% generation %}{{ message['content'] }}<|im_end|>{% endgeneration %}"
+    "{% else %}{{ message['content'] }}<|im_end|>{% endif %}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""As templates made for training: answers stand between generation markers."""
+
+ALL = (
+    CLOSED_BY_ANOTHER_TOKEN,
+    FORGETS_THOUGHTS,
+    BEGINS_WITH_A_THOUGHT,
+    WITHOUT_SPECIAL_TOKENS,
+    WANTS_TURNS,
+    BEGINS_WITH_BOS,
+    KEEPS_THOUGHTS_OF_THE_LAST_ANSWER,
+    MARKS_ANSWERS,
+)

@@ -11,14 +11,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from adapter_contract import AdapterManifest, StoredManifest, list_files, sha256_bytes
+from adapter_contract import (
+    AdapterManifest,
+    BottleneckConfig,
+    StoredManifest,
+    bottleneck_modules,
+    bottleneck_tensors,
+    list_files,
+    sha256_bytes,
+)
 from adapter_contract.s3 import LocalModel, base_digest
 from adapter_server.engines.engine import Engine, EngineSettings, GenerationRequest, GenerationStream, Piece, Usage
 from adapter_testing.trainer_lab import BASE_NAME, CHAT_TEMPLATE, build_base_model
 
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+SUBLAYERS = ["self_attn", "mlp"]
 
 
 def engine_settings(base: Path, **changes: Any) -> EngineSettings:
@@ -58,6 +67,48 @@ def publish_lora(directory: Path, base: Path, *, seed: int, strength: float = 0.
     model.save_pretrained(directory, save_embedding_layers=False)
     change_config(directory, base_model_name_or_path=BASE_NAME)
     return seal(directory, base, rank=settings["r"] if "r" not in config else config["r"])
+
+
+def publish_bottleneck(
+    directory: Path, base: Path, *, seed: int, architecture: Literal["Pfeiffer", "Houlsby"], size: int = 8
+) -> AdapterManifest:
+    """Write a bottleneck adapter of the lab's base with random weights, and its manifest; return that.
+
+    Args:
+        directory: the artifact's.
+        base: the base model's.
+        seed: of the weights; others give other answers.
+        architecture: which sublayers have one.
+        size: of the bottlenecks.
+    """
+    import torch  # noqa: PLC0415 - slow to import
+    from safetensors.torch import save_file  # noqa: PLC0415 - slow to import
+
+    facts = json.loads((base / "config.json").read_bytes())
+    names = [f"model.layers.{layer}.{part}" for layer in range(facts["num_hidden_layers"]) for part in SUBLAYERS]
+    config = BottleneckConfig(
+        architecture=architecture,
+        size=size,
+        hidden_size=facts["hidden_size"],
+        non_linearity="relu",
+        modules=bottleneck_modules(names, architecture),
+        base_model_name_or_path=BASE_NAME,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {
+        name: torch.randn(shape, generator=generator)
+        for module in config.modules
+        for name, shape in bottleneck_tensors(module, size=size, hidden_size=config.hidden_size).items()
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, directory / "adapter_model.safetensors")
+    (directory / "adapter_config.json").write_text(config.model_dump_json())
+    return seal_bottleneck(directory, base)
+
+
+def seal_bottleneck(directory: Path, base: Path) -> AdapterManifest:
+    """Write the manifest of a bottleneck adapter's directory as it is now; return it."""
+    return seal(directory, base, rank=None, adapter={"method": "Bottleneck", "targetModules": ["mlp"]})
 
 
 def seal(directory: Path, base: Path, *, rank: int | None = 4, **changes: Any) -> AdapterManifest:

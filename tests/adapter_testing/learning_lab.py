@@ -9,7 +9,7 @@ from typing import Any
 from adapter_contract import Phase, Quantization, TrainerConfig
 from adapter_contract.recipe import LoRA
 from adapter_testing.trainer_lab import trainer_config
-from adapter_trainer.examples.example import UNLABELLED, Example
+from adapter_trainer.examples.example import UNLABELLED, Example, PreferencePair, Unit, tokens_of
 from adapter_trainer.examples.prepare import PreparedExamples
 from adapter_trainer.training.observer import StepReport
 
@@ -37,6 +37,7 @@ HYPERPARAMETERS: dict[str, Any] = {
     "maxGradientNorm": "1",
 }
 HOLDOUT: dict[str, Any] = {"holdout": {"type": "Percent", "percent": "25"}, "metrics": ["Loss"]}
+PREFERENCE: dict[str, Any] = {"type": "DirectPreferenceOptimization", "beta": "0.1"}
 NF4 = Quantization(type="NF4", compute_type="BFloat16", double_quantization="Enabled")
 FLOAT32 = Quantization(type="None", compute_type="Float32", double_quantization="Disabled")
 
@@ -77,7 +78,7 @@ def lora(**changes: object) -> LoRA:
 def example(tokens: Sequence[int], *, learned_from: int = 1) -> Example:
     """Return a sequence that is learned from a position on."""
     labels = [UNLABELLED] * learned_from + list(tokens[learned_from:])
-    return Example(tuple(tokens), tuple(labels))
+    return Example.of(tokens, labels)
 
 
 def examples_of(count: int, *, first: int = 0) -> tuple[Example, ...]:
@@ -91,13 +92,26 @@ def examples_of(count: int, *, first: int = 0) -> tuple[Example, ...]:
     return tuple(made)
 
 
-def prepared(training: Sequence[Example], evaluation: Sequence[Example] = ()) -> PreparedExamples:
+def pairs_of(count: int, *, first: int = 0) -> tuple[PreferencePair, ...]:
+    """Return pairs of different lengths whose chosen answers are of other tokens than the rejected ones."""
+    made = []
+    for number in range(first, first + count):
+        prompt = [(number * 31 + 7 * position) % 100 + 3 for position in range(2 + number % 5)]
+        chosen = [200 + (number + position) % 10 for position in range(2 + (3 * number) % 7)]
+        rejected = [300 + (number + 2 * position) % 10 for position in range(2 + (5 * number) % 6)]
+        made.append(
+            PreferencePair(*(example(prompt + answer, learned_from=len(prompt)) for answer in (chosen, rejected)))
+        )
+    return tuple(made)
+
+
+def prepared(training: Sequence[Unit], evaluation: Sequence[Unit] = ()) -> PreparedExamples:
     """Return prepared examples without files."""
     return PreparedExamples(
         training=tuple(training),
         evaluation=tuple(evaluation),
         dropped=0,
-        tokens=sum(len(one.tokens) for one in training),
+        tokens=sum(map(tokens_of, training)),
         labelled_tokens=sum(one.labelled_tokens for one in training),
         evaluation_digest=None,
         detected_format="Text",

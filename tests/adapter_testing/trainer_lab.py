@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter_contract import (
+    PreflightReport,
     Progress,
     S3Location,
     TrainerConfig,
@@ -202,6 +203,11 @@ class Ended:
         return TrainerResult.from_json(self.termination_message)
 
     @property
+    def report(self) -> PreflightReport:
+        """The report of preflight in the termination message."""
+        return PreflightReport.from_json(self.termination_message)
+
+    @property
     def documents(self) -> list[dict[str, Any]]:
         """Every line of the log; each must be a JSON object."""
         return [json.loads(line) for line in self.stdout.splitlines()]
@@ -218,11 +224,23 @@ class Ended:
 
 
 class TrainerProcess:
-    """`python -m adapter_trainer` in a directory of its own, with the environment that the operator gives it."""
+    """`python -m adapter_trainer` in a directory of its own, with the environment that the operator gives it.
 
-    def __init__(self, directory: Path, config: TrainerConfig | bytes, *, attempt: int = 1, port: int = 0) -> None:
+    Another `module` that reads the same environment, such as preflight's, is started with `module`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: TrainerConfig | bytes,
+        *,
+        attempt: int = 1,
+        port: int = 0,
+        module: str = "adapter_trainer",
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self._module = module
         (directory / "trainer-config.json").write_bytes(config if isinstance(config, bytes) else config.to_json())
         self.environment = {
             **{name: value for name, value in os.environ.items() if name in _KEPT_VARIABLES},
@@ -245,7 +263,7 @@ class TrainerProcess:
     def start(self) -> subprocess.Popen[str]:
         """Start it; its log is a pipe."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "adapter_trainer"],
+            [sys.executable, "-m", self._module],
             cwd=self._directory,
             env=self.environment,
             stdout=subprocess.PIPE,

@@ -28,8 +28,13 @@ _BY_CODE: dict[ExitCode, type[TrainerError]] = {
 _OUT_OF_MEMORY_TYPES = frozenset({"OutOfMemoryError"})
 """torch's, by name, so that this module needs no torch."""
 
-_OUT_OF_MEMORY_TEXTS = ("CUDA out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""How torch reports it as a plain RuntimeError: by its allocator of the CPU, and by cuBLAS."""
+_OUT_OF_MEMORY_TEXTS = (
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""How torch reports it as a plain RuntimeError: by CUDA itself, by its allocator of the CPU, and by cuBLAS."""
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _MEMORY_FIX = "lower hyperparameters.batchSize or maxSequenceLength, or give the pod more memory (pod.resources, gpus)"
@@ -63,7 +68,7 @@ def _translated(error: BaseException) -> TrainerError:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether memory of the machine or of an accelerator ran out."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     if any(kind.__name__ in _OUT_OF_MEMORY_TYPES for kind in type(error).__mro__):
         return True

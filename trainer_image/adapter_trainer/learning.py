@@ -11,8 +11,9 @@ from adapter_contract import Phase, TrainerConfig
 from adapter_trainer.errors import Interrupted
 from adapter_trainer.examples.prepare import PreparedExamples, prepare_examples
 from adapter_trainer.examples.templates import load_tokenizer, prompt_format
-from adapter_trainer.model.base import load_base
-from adapter_trainer.model.lora import TrainableModel, attach_adapter
+from adapter_trainer.model.adapted import AdaptedModel
+from adapter_trainer.model.attach import load_adapted
+from adapter_trainer.model.quantized_cache import QuantizedCache
 from adapter_trainer.model.saving import save_adapter
 from adapter_trainer.publishing.machine import cpu_name
 from adapter_trainer.publishing.trained import ExampleCounts, Trained
@@ -63,6 +64,8 @@ class Learning:
         self._directory = base_directory
         self._watch = watch
         self._tokenizer = load_tokenizer(base_directory)
+        # Described now: what is wrong with it must not come out behind the training.
+        self._prompt_format = prompt_format(self._tokenizer, base_directory)
 
     def prepare(self, training: Sequence[Path], evaluation: Sequence[Path] | None) -> PreparedExamples:
         """Turn files into examples; what is remarkable about them is logged."""
@@ -78,27 +81,35 @@ class Learning:
             prepared.labelled_tokens,
             extra={"fields": counts},
         )
+        _log.info("%s", prepared.detected_because)
         _warn(prepared.warnings)
         return prepared
 
-    def load(self, parent: Path | None) -> TrainableModel:
-        """Load the base model and put an adapter on it: a fresh one, or a parent's."""
-        config = self._config
-        base = load_base(self._directory, config.quantization)
-        return attach_adapter(base, config.method, parent=parent, seed=config.hyperparameters.seed)
+    def load(self, parent: Path | None, cache: QuantizedCache | None) -> AdaptedModel:
+        """Load the base model and put an adapter on it.
 
-    def train(self, model: TrainableModel, prepared: PreparedExamples, directory: Path) -> Trained:
+        Args:
+            parent: directory of a verified adapter to go on from; the adapter is a fresh one without.
+            cache: of the base model's quantized weights.
+        """
+        config = self._config
+        seed = config.hyperparameters.seed
+        return load_adapted(self._directory, config.quantization, config.method, parent=parent, seed=seed, cache=cache)
+
+    def train(self, model: AdaptedModel, prepared: PreparedExamples, directory: Path) -> Trained:
         """Train the adapter and write its files into a directory."""
         try:
             outcome = train(model, prepared, self._config, self._watch)
         except Interrupted as error:
             raise Interrupted(self._watch.stop.message) from error
         _warn(outcome.warnings)
+        if self._config.evaluation is not None and self._config.evaluation.select_best is not None:
+            _log.info("the best of %d steps is step %d: its weights are kept", outcome.steps, outcome.selected_step)
         saved = save_adapter(model, directory, base_model_name=self._config.base_model.name)
         on_gpu = model.base.device.type == "cuda"
         return Trained(
             facts=saved.facts,
-            prompt_format=prompt_format(self._tokenizer, self._directory),
+            prompt_format=self._prompt_format,
             examples=ExampleCounts(
                 training=len(prepared.training),
                 evaluation=len(prepared.evaluation),

@@ -9,6 +9,7 @@ from adapter_trainer.attempt import Attempt
 from adapter_trainer.environment import ConfigurationFile, Environment
 from adapter_trainer.errors import TrainerError
 from adapter_trainer.failures import as_trainer_error, is_expected
+from adapter_trainer.libraries import LIBRARIES
 from adapter_trainer.processors import limit_threads
 from adapter_trainer.reporting.ending import failed_result, report_result, report_text
 from adapter_trainer.reporting.logs import LineStream, configure_logging
@@ -18,15 +19,6 @@ from adapter_trainer.stopping import StopRequest
 
 _log = logging.getLogger(__name__)
 
-_LIBRARIES = {
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-"""Settings of libraries that are imported later: what is loaded was fetched and verified before, so nothing is asked of
-the Hub; progress is told by this program alone; tokenizers run in one thread."""
-
 
 def main(variables: Mapping[str, str]) -> int:
     """Run one attempt and return the exit code of the process.
@@ -34,7 +26,7 @@ def main(variables: Mapping[str, str]) -> int:
     Args:
         variables: the environment, as `adapter_contract.pods` names it.
     """
-    os.environ.update(_LIBRARIES)
+    os.environ.update(LIBRARIES)
     limit_threads(os.environ)
     return _Program(variables).run()
 

@@ -11,6 +11,7 @@ from adapter_contract.digests import sha256_bytes, sha256_chunks, sha256_json
 from adapter_contract.s3.base_model_cache import CachedDigest, DigestCache
 from adapter_contract.s3.base_model_files import (
     LocalModel,
+    ModelFiles,
     StoredModel,
     document_names,
     weight_names,
@@ -30,7 +31,11 @@ _AT_ONCE = 4
 
 
 def base_digest(
-    model: LocalModel | StoredModel, *, identity: str | None = None, cache_directory: Path | None = None
+    model: ModelFiles,
+    *,
+    identity: str | None = None,
+    cache_directory: Path | None = None,
+    content_digests: Mapping[str, str] | None = None,
 ) -> str:
     """Return the digest of a base model.
 
@@ -47,8 +52,11 @@ def base_digest(
         model: where the files are.
         identity: what names these very bytes for ever: an image digest, a commit of the Hub. Never a tag.
         cache_directory: writable; for models that are mounted read-only or lie in another's bucket.
+        content_digests: of the whole weight files, by name, where they are known already: then none is read. Other
+            models than LocalModel and StoredModel need them, or an identity.
 
     Raises:
+        ValueError: nothing tells the weights of a model that is neither local nor stored.
         StorageError: NotFound or InvalidLocation where it is no usable model, with the fix; Corrupted where a
             safetensors file is cut; Conflict where one changes meanwhile.
 
@@ -58,7 +66,9 @@ def base_digest(
         {"path": name, "digest": sha256_chunks(model.chunks(name))} for name in document_names(files, model.uri)
     ]
     wanted = {name: _examined(model, name) for name in weight_names(model, files)}
-    known = {} if identity else _content_digests(model, wanted, DigestCache(model, cache_directory))
+    known: Mapping[str, str] = {}
+    if not identity:
+        known = content_digests or _content_digests(model, wanted, cache_directory)
     weights = [_weights_entry(entry, known.get(name)) for name, entry in wanted.items()]
     return sha256_json(
         {
@@ -75,7 +85,7 @@ def _weights_entry(entry: CachedDigest, digest: str | None) -> dict[str, Any]:
     return facts if digest is None else facts | {"digest": digest}
 
 
-def _examined(model: LocalModel | StoredModel, name: str) -> CachedDigest:
+def _examined(model: ModelFiles, name: str) -> CachedDigest:
     """Return what is known of a weight file without reading it whole: size, mark, digest of the header."""
     file = model.stat(name)
     try:
@@ -92,9 +102,12 @@ def _examined(model: LocalModel | StoredModel, name: str) -> CachedDigest:
 
 
 def _content_digests(
-    model: LocalModel | StoredModel, wanted: Mapping[str, CachedDigest], cache: DigestCache
+    model: ModelFiles, wanted: Mapping[str, CachedDigest], cache_directory: Path | None
 ) -> dict[str, str]:
     """Return the digests of whole files, from the cache where it may be trusted; new ones are kept there."""
+    if not isinstance(model, LocalModel | StoredModel):
+        raise ValueError(f"{model.uri} is neither local nor stored, so its digests can't be kept")  # noqa: TRY004
+    cache = DigestCache(model, cache_directory)
     known = cache.load(wanted)
     missing = [entry for name, entry in wanted.items() if name not in known]
     if missing:
@@ -120,7 +133,7 @@ def _content_digests(
     return {name: entry.digest for name, entry in known.items() if entry.digest is not None}
 
 
-def _computed(model: LocalModel | StoredModel, entry: CachedDigest, cancelled: threading.Event) -> CachedDigest:
+def _computed(model: ModelFiles, entry: CachedDigest, cancelled: threading.Event) -> CachedDigest:
     computed = entry.with_digest(sha256_chunks(_until(cancelled, model.chunks(entry.path))))
     after = model.stat(entry.path)
     if (after.size_bytes, after.mark) != (entry.size_bytes, entry.mark):

@@ -20,12 +20,12 @@ WEIGHTS_INDEX = "model.safetensors.index.json"
 _INDEX_LIMIT_BYTES = 64 << 20
 _CHUNK_BYTES = 1 << 20
 
-_TEMPLATES = "additional_chat_templates"
+TEMPLATES_DIRECTORY = "additional_chat_templates"
 _DOCUMENTS = (
     "config.json", "generation_config.json", WEIGHTS_INDEX, "*processor_config.json",
     "tokenizer*.json", "tokenizer.model*", "*.tiktoken", "*.bpe.model", "spiece.model", "spm.model", "source.spm",
     "target.spm", "sentencepiece.model", "bpe.codes", "tekken.json", "vocab.json", "vocab.txt", "vocab.bpe",
-    "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template.*", f"{_TEMPLATES}/*.jinja",
+    "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template.*", f"{TEMPLATES_DIRECTORY}/*.jinja",
     "quantize_config.json", "hf_quant_config.json",
 )  # fmt: skip
 """Configuration, tokenizer, template and quantization files by the names that transformers and quantizers give them.
@@ -84,10 +84,10 @@ class LocalModel:
         # No other directory is looked into: on a volume of its own, a model has lost+found beside it.
         with storage_errors("look at", self.uri):
             found = [path for path in self.directory.iterdir() if _is_file(path)]
-            if (self.directory / _TEMPLATES).is_dir():
-                found += [path for path in (self.directory / _TEMPLATES).iterdir() if _is_file(path)]
-            elif _dangles(self.directory / _TEMPLATES):
-                raise self._dangling("look at", _TEMPLATES)
+            if (self.directory / TEMPLATES_DIRECTORY).is_dir():
+                found += [path for path in (self.directory / TEMPLATES_DIRECTORY).iterdir() if _is_file(path)]
+            elif _dangles(self.directory / TEMPLATES_DIRECTORY):
+                raise self._dangling("look at", TEMPLATES_DIRECTORY)
         return {path.relative_to(self.directory).as_posix() for path in found}
 
     def stat(self, path: str) -> ModelFile:
@@ -157,7 +157,9 @@ class StoredModel:
     def list(self) -> Set[str]:
         """Return the files at the top, and the additional chat templates."""
         paths = {found.key.removeprefix(self._prefix) for found in self.store.list_objects(self._prefix)}
-        return {path for path in paths if path.rpartition("/")[0] in {"", _TEMPLATES} and not path.endswith("/")}
+        return {
+            path for path in paths if path.rpartition("/")[0] in {"", TEMPLATES_DIRECTORY} and not path.endswith("/")
+        }
 
     def stat(self, path: str) -> ModelFile:
         """Return size and mark of a file that must be there."""

@@ -10,7 +10,6 @@ from adapter_operator.build.mounts import Mounts, mounted
 from adapter_operator.build.storage import s3_source, token_file, volume_source
 
 _PATH = "/adapter/base-model"
-_COMMIT_CHARACTERS = frozenset("0123456789abcdef")
 
 
 class UnknownBaseModelError(LookupError):
@@ -69,10 +68,11 @@ def _source(source: BaseModelSource, settings: OperatorSettings) -> tuple[contra
 
 
 def _identity(source: BaseModelSource) -> StoreIdentity | None:
-    """What makes reading the weights for their digest needless: an image's digest, a commit of the Hub."""
+    """What makes reading the weights for their digest needless: an image's digest.
+
+    A commit of the Hub would do as well, but the Hub lists the digests of its files: so a model of the Hub has the
+    digest of its files, which a copy of it on a volume or in a store has, too.
+    """
     if source.image is not None and "@" in source.image.reference:
         return StoreIdentity(type="ImageDigest", value=source.image.reference.rpartition("@")[2])
-    revision = source.hugging_face.revision if source.hugging_face else ""
-    if len(revision) == 40 and set(revision) <= _COMMIT_CHARACTERS:
-        return StoreIdentity(type="HubCommit", value=revision)
     return None

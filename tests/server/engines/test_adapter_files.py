@@ -83,7 +83,7 @@ def test_what_the_manifest_says_must_fit(
         ({"r": True}, "AdapterRefused", "r is True"),
         ({"lora_alpha": "8"}, "AdapterRefused", "lora_alpha is '8'"),
         ({"lora_alpha": True}, "AdapterRefused", "lora_alpha is True"),
-        ({"lora_alpha": float("nan")}, "AdapterRefused", "are not finite"),
+        ({"lora_alpha": float("nan")}, "AdapterRefused", "is not finite"),
     ],
 )
 def test_what_peft_would_compute_differently_is_refused_by_name(
@@ -125,8 +125,8 @@ def replaced(name: str, make: Callable[[torch.Tensor], torch.Tensor]) -> Callabl
         (replaced(f"{QUERY}.lora_A.weight", lambda old: old[:3]), "has the shape [3, 32], not [4, 32]"),
         (replaced(f"{QUERY}.lora_B.weight", lambda old: old.T), "has the shape [4, 32], not [32, 4]"),
         (replaced(f"{QUERY}.lora_B.weight", torch.Tensor.int), "has the dtype torch.int32"),
-        (replaced(f"{QUERY}.lora_B.weight", lambda old: old * float("inf")), "are not finite in torch.float32"),
-        (replaced(f"{QUERY}.lora_A.weight", lambda old: old.double() * 1e300), "are not finite in torch.float32"),
+        (replaced(f"{QUERY}.lora_B.weight", lambda old: old * float("inf")), "is not finite in torch.float32"),
+        (replaced(f"{QUERY}.lora_A.weight", lambda old: old.double() * 1e300), "is not finite in torch.float32"),
     ],
 )
 def test_tensors_must_fit_the_base(

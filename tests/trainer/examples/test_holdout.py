@@ -1,18 +1,18 @@
+import hashlib
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_contract import sha256_bytes
-from adapter_trainer.errors import BadData
 from adapter_trainer.examples.holdout import held_out
+from adapter_trainer.examples.refusals import TooFewToHoldOut
 
 pytestmark = pytest.mark.unit
 
 
-def digest(number: int) -> str:
-    return sha256_bytes(str(number).encode())
+def digest(number: int) -> bytes:
+    return hashlib.sha256(str(number).encode()).digest()
 
 
 @given(
@@ -39,5 +39,7 @@ def test_the_share_is_that_of_different_examples() -> None:
 
 
 def test_one_example_cannot_be_divided() -> None:
-    with pytest.raises(BadData, match=r"evaluation.holdout.percent: the dataset has fewer than two different examples"):
+    with pytest.raises(
+        TooFewToHoldOut, match=r"evaluation.holdout.percent: the dataset has fewer than two different examples"
+    ):
         held_out([digest(1), digest(1)], "50")

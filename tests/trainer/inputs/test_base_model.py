@@ -8,9 +8,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from adapter_contract import BaseModelConfig, HubModelSource, PathSource, S3Location, S3Source, StoreIdentity
-from adapter_contract.s3 import LocalModel, base_digest, open_store, upload_directory
-from adapter_trainer.errors import BadConfiguration, BadData, InputMissing
+from adapter_contract.s3 import LocalModel, NotFound, base_digest, open_store, upload_directory
+from adapter_testing.hub_server import HubServer
+from adapter_trainer.errors import BadConfiguration, BadData, InputMissing, PermissionDenied
 from adapter_trainer.inputs.base_model import fetch_base_model
+from adapter_trainer.inputs.hub import HubRepository
+from adapter_trainer.inputs.hub_model import HubModel
 
 pytestmark = pytest.mark.integration
 
@@ -84,7 +87,50 @@ def test_cut_weights_are_bad_data(model: Path, tmp_path: Path) -> None:
         )
 
 
-def test_the_hub_is_refused_by_name(tmp_path: Path) -> None:
-    config = BaseModelConfig(name="base", source=HubModelSource(repository="org/model"))
-    with pytest.raises(BadConfiguration, match=r"^baseModel\.source\.huggingFace: .*copy org/model to S3"):
+@pytest.fixture
+def files(model: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in model.iterdir()}
+
+
+@pytest.mark.parametrize("large", [8, 10**9])
+def test_a_model_of_the_hub_has_the_digest_of_the_same_files_elsewhere(
+    hub: HubServer, model: Path, files: dict[str, bytes], tmp_path: Path, large: int
+) -> None:
+    hub.large = large
+    commit = hub.model("org/base", files)
+    config = BaseModelConfig(name="base", source=HubModelSource(repository="org/base", revision="main"))
+    fetched = fetch_base_model(config, tmp_path / "to", tmp_path / "cache")
+    assert {path.name for path in fetched.directory.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
+    assert (fetched.commit, fetched.digest) == (commit, base_digest(LocalModel(model)))
+    with HubRepository(config.source, "model") as repository:
+        looked_at = HubModel(repository)
+        before = len(hub.targets(".safetensors"))
+        known = looked_at.content_digests(["model.safetensors"])
+        assert base_digest(looked_at, content_digests=known) == fetched.digest
+        assert base_digest(looked_at, identity=commit) == base_digest(LocalModel(model), identity=commit)
+        with pytest.raises(ValueError, match="neither local nor stored"):
+            base_digest(looked_at)
+    if large == 8:  # then only headers were read of the weights
+        assert all(one.range != "bytes=0-" and one.range is not None for one in hub.targets(".safetensors")[before:])
+    with pytest.raises(NotFound, match="the file is not there"):
+        looked_at.stat("gone.json")
+
+
+def test_what_is_no_model_on_the_hub_is_told_before_a_download(
+    hub: HubServer, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    del files["model.safetensors"]
+    hub.model("org/base", files)
+    config = BaseModelConfig(name="base", source=HubModelSource(repository="org/base"))
+    with pytest.raises(BadConfiguration, match=r"^baseModel\.source: .*pytorch_model\.bin is no safetensors file"):
+        fetch_base_model(config, tmp_path / "to", tmp_path / "cache")
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_gated_model_says_what_to_do(hub: HubServer, files: dict[str, bytes], tmp_path: Path) -> None:
+    hub.model("org/base", files, token="hf_x", gated=True)
+    config = BaseModelConfig(name="base", source=HubModelSource(repository="org/base"))
+    with pytest.raises(
+        PermissionDenied, match=r"^baseModel\.source: .* is gated; accept its terms .* set tokenSecretRef"
+    ):
         fetch_base_model(config, tmp_path / "to", tmp_path / "cache")

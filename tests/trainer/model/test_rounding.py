@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from adapter_contract import Quantization
-from adapter_trainer.model.base import load_base
+from adapter_trainer.model.base import BaseModel, load_base
 
 pytestmark = pytest.mark.integration
 
@@ -45,7 +45,9 @@ def test_four_bits(tiny_base: Path, kind: str, double: str) -> None:
     )
     theirs = with_layers_of_bitsandbytes(tiny_base, config)
     assert isinstance(theirs.model.layers[0].mlp.up_proj, bitsandbytes.nn.Linear4bit)
-    ours = load_base(tiny_base, quantization(kind, double)).model
+    held = quantization(kind, double)
+    theirs = BaseModel.of(theirs, held, torch.bfloat16, tiny_base).model
+    ours = load_base(tiny_base, held).model
     for found, expected in zip(logits_and_gradient(ours), logits_and_gradient(theirs), strict=True):
         assert torch.equal(found, expected)
 

@@ -9,8 +9,9 @@ from transformers import AutoModelForCausalLM
 
 from adapter_testing.learning_lab import FLOAT32, lora
 from adapter_trainer.errors import Diverged
+from adapter_trainer.model.adapted import AdaptedModel
+from adapter_trainer.model.attach import attach_adapter
 from adapter_trainer.model.base import load_base
-from adapter_trainer.model.lora import TrainableModel, attach_adapter
 from adapter_trainer.model.saving import save_adapter
 
 pytestmark = [
@@ -20,7 +21,7 @@ pytestmark = [
 ]
 
 
-def trained(base: Path, **changes: object) -> TrainableModel:
+def trained(base: Path, **changes: object) -> AdaptedModel:
     """Return a model whose adapter does something."""
     model = attach_adapter(load_base(base, FLOAT32), lora(**changes), parent=None, seed=0)
     torch.manual_seed(3)

@@ -55,7 +55,13 @@ def trained() -> Trained:
 @pytest.fixture
 def circumstances() -> Circumstances:
     begin, end = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2026, 1, 2, 3, 9, 5, tzinfo=UTC)
-    return Circumstances(start_time=begin, end_time=end, gpu_seconds=0, libraries={"torch": "2.13.0"})
+    return Circumstances(
+        start_time=begin,
+        end_time=end,
+        gpu_seconds=0,
+        libraries={"torch": "2.13.0"},
+        dataset_uri="/adapter/dataset/train.jsonl",
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_contract import AdapterManifest, TrainerConfig
+from adapter_contract import AdapterFacts, AdapterManifest, TrainerConfig
 from adapter_contract.verify import ArtifactRefused, verify_artifact
 from adapter_testing.trainer_lab import BASE_NAME
 from adapter_trainer.inputs.digests import KnownDigests
@@ -115,6 +115,7 @@ def test_the_card_has_the_hubs_header_and_the_facts(manifest: AdapterManifest) -
         "| Loss | 1.25 |",
         "| dataset | `/adapter/dataset/train.jsonl` |",
         "| adapted modules | `q_proj`, `v_proj` |",
+        "| rank of the files | 4 |",
         "| method.rank | `4` |",
         "| method.targetModules | `all-linear` |",
         "| hyperparameters.learningRate | `1e-3` |",
@@ -179,6 +180,50 @@ def test_foreign_text_carries_no_mark_up_into_the_card(manifest: AdapterManifest
     assert "| dataset | `s3://b/'x' \\| <script>` |" in card
     assert "| method.initialText | `one two` |" in card
     assert "A PromptTuning adapter" in card
+
+
+@pytest.mark.parametrize(
+    ("method", "facts", "name"),
+    [
+        ({"type": "IA3"}, {"method": "IA3", "target_modules": ("k_proj", "down_proj")}, "IA3"),
+        ({"type": "PrefixTuning", "virtual_tokens": 4}, {"method": "PrefixTuning"}, "PrefixTuning"),
+        (
+            {"type": "Bottleneck", "architecture": "Houlsby", "size": 8},
+            {"method": "Bottleneck", "target_modules": ("mlp", "self_attn")},
+            "Bottleneck",
+        ),
+    ],
+    ids=["IA3", "PrefixTuning", "Bottleneck"],
+)
+def test_the_card_says_how_adapters_of_each_method_are_used(
+    manifest: AdapterManifest, method: dict[str, object], facts: dict[str, object], name: str
+) -> None:
+    record = manifest.record
+    assert record is not None
+    changed = AdapterFacts(trainable_parameters=64, size_bytes=300, dtype="Float32", **facts)
+    record = record.model_copy(update={"method": type(record).model_validate(_with_method(record, method)).method})
+    card = model_card(manifest.model_copy(update={"record": record, "adapter": changed}))
+    assert f"\nA {name} adapter" in card
+    in_peft = name != "Bottleneck"
+    assert ("library_name: peft" in card) is in_peft
+    assert ("PeftModel.from_pretrained" in card) is in_peft
+    assert ("`engine.type: Transformers` serves it" in card) is not in_peft
+    assert ("| adapted modules |" in card) is bool(changed.target_modules)
+    assert "rank of the files" not in card
+
+
+def test_the_card_tells_the_rank_that_pissa_left(manifest: AdapterManifest) -> None:
+    record = manifest.record
+    assert record is not None
+    method = record.method.model_copy(update={"initialization": "PiSSA"})
+    changed = {
+        "record": record.model_copy(update={"method": method}),
+        "adapter": manifest.adapter.model_copy(update={"rank": 8}),
+    }
+    card = model_card(manifest.model_copy(update=changed))
+    assert "\nA QLoRA (PiSSA) adapter" in card
+    assert "| rank of the files | 8 |\n" in card
+    assert "| method.rank | `4` |\n" in card
 
 
 def _with_method(record, method: dict[str, object]) -> dict[str, object]:

@@ -35,6 +35,8 @@ def system_error(number: int, path: str | None = None) -> OSError:
         (s3.StorageError("use", "s3://b/x", "full", "buy"), 70, "cannot use s3://b/x: full; buy"),
         (MemoryError(), 76, "memory ran out (MemoryError); lower hyperparameters.batchSize"),
         (OutOfMemoryError("CUDA out of memory. Tried to allocate"), 76, "memory ran out (CUDA out of memory."),
+        (RuntimeError("CUDA error: out of memory"), 76, "memory ran out (CUDA error"),
+        (system_error(errno.ENOMEM), 76, "memory ran out ([Errno 12] Cannot allocate memory)"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 99"), 76, "memory ran out (DefaultCPUAllocator"),
         (system_error(errno.ENOSPC, "/adapter/work/x"), 70, "the pod's disk is full (/adapter/work/x: No space left"),
         (

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from adapter_contract import Digest, as_decimal
-from adapter_trainer.errors import BadData
+from adapter_contract import as_decimal
+from adapter_trainer.examples.refusals import TooFewToHoldOut
 
 
-def held_out(digests: Sequence[Digest], percent: str) -> list[int]:
+def held_out(digests: Sequence[bytes], percent: str) -> list[int]:
     """Choose examples by their digests: the lowest ones, whatever the order of the data.
 
     Equal examples stay on one side, so that none is both learned and measured. At least one example is held out and
@@ -20,11 +20,11 @@ def held_out(digests: Sequence[Digest], percent: str) -> list[int]:
         Positions in `digests`, ordered by digest.
 
     Raises:
-        BadData: fewer than two different examples.
+        TooFewToHoldOut: fewer than two different examples.
     """
     different = sorted(set(digests))
     if len(different) < 2:
-        raise BadData(
+        raise TooFewToHoldOut(
             "evaluation.holdout.percent: the dataset has fewer than two different examples that can be learned from, "
             "so that none can be held out: give more examples, or remove evaluation"
         )

@@ -1,56 +1,32 @@
 """From files to the examples of a run: read, label, drop what can't be learned from, hold out."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from adapter_contract import (
     Digest,
-    NotCanonical,
+    PercentHoldout,
     SourceHoldout,
     SupervisedFineTuning,
     TrainerConfig,
     as_decimal,
     sha256_json,
 )
-from adapter_trainer.errors import BadConfiguration, BadData
-from adapter_trainer.examples.example import Example
-from adapter_trainer.examples.formats import Content, RowReader
+from adapter_trainer.errors import BadData
+from adapter_trainer.examples.example import tokens_of
+from adapter_trainer.examples.formats.row_reader import RowReader
 from adapter_trainer.examples.holdout import held_out
-from adapter_trainer.examples.json_lines import Row, read_rows
 from adapter_trainer.examples.labelling import Labeller
+from adapter_trainer.examples.prepared import PreparedExamples, finding_warnings, overlap_warnings
+from adapter_trainer.examples.readers.files import names_of, read_files
+from adapter_trainer.examples.readers.row import Refused
+from adapter_trainer.examples.refusals import NothingToLearn, TooManyUnusableExamples
+from adapter_trainer.examples.rows import LabelledRows, label_rows
 
-
-@dataclass(frozen=True, slots=True)
-class PreparedExamples:
-    """What a run learns from and is measured on.
-
-    Attributes:
-        training, evaluation: examples, in the order of the files; those held out by percent in that of their digests.
-        dropped: how many rows could not be learned from.
-        tokens, labelled_tokens: of one pass over the training examples.
-        evaluation_digest: of what the held-out examples say, in order: equal digests make metrics comparable.
-        detected_format: the format that was read.
-        warnings: sentences for people.
-    """
-
-    training: tuple[Example, ...]
-    evaluation: tuple[Example, ...]
-    dropped: int
-    tokens: int
-    labelled_tokens: int
-    evaluation_digest: Digest | None
-    detected_format: str
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Labelled:
-    content: Content
-    examples: list[Example]
-    digest: Digest
+__all__ = ["PreparedExamples", "prepare_examples"]
 
 
 def prepare_examples(
@@ -58,129 +34,176 @@ def prepare_examples(
     evaluation: Sequence[Path] | None,
     tokenizer: PreTrainedTokenizerBase,
     config: TrainerConfig,
+    *,
+    refused: Refused | None = None,
 ) -> PreparedExamples:
     """Read, label and divide the examples of a run.
 
     Args:
-        training: files of JSON Lines, in order.
+        training: files of examples, in order, of any of the types that `readers.files` knows.
         evaluation: files to evaluate on, of the same format, where the configuration names a source.
         tokenizer: of the base model.
         config: of the run.
+        refused: is told of each row, and of each file, that can't be read, and the row is left out. Without it the
+            first one is raised, with the number of all.
 
     Raises:
         BadConfiguration: this release can't do what the configuration asks for.
         BadData: what is wrong, by file and line.
     """
-    labeller = _labeller(tokenizer, config)
-    reader = _reader(training, config)
-    if reader.format == "Messages":
-        labeller.require_template()
-    rows, dropped = _usable(training, reader, labeller, config, field="dataset")
-    held: list[_Labelled] = []
+    problems = _Problems()
+    preparation = _Preparation(tokenizer, config, refused or problems)
+    rows = preparation.read(training, "dataset")
+    held = LabelledRows()
     holdout = config.evaluation.holdout if config.evaluation else None
     if isinstance(holdout, SourceHoldout):
-        held, unusable = _usable(evaluation or (), reader, labeller, config, field="evaluation.holdout.source")
-        dropped += unusable
-    elif holdout is not None:
-        positions = held_out([row.digest for row in rows], holdout.percent)
-        held = [rows[position] for position in positions]
+        held = preparation.read(evaluation or (), "evaluation.holdout.source")
+    problems.require_none()
+    preparation.require_usable("dataset", rows, training)
+    preparation.require_answers()
+    if isinstance(holdout, SourceHoldout):
+        preparation.require_usable("evaluation.holdout.source", held, evaluation or ())
+    elif isinstance(holdout, PercentHoldout):
+        positions = held_out(rows.digests, holdout.percent)
         chosen = set(positions)
-        rows = [row for position, row in enumerate(rows) if position not in chosen]
-    learned = _examples(rows)
-    return PreparedExamples(
-        training=learned,
-        evaluation=_examples(held),
-        dropped=dropped,
-        tokens=sum(len(example.tokens) for example in learned),
-        labelled_tokens=sum(example.labelled_tokens for example in learned),
-        evaluation_digest=sha256_json([row.content.as_json() for row in held]) if held else None,
-        detected_format=reader.format,
-        warnings=tuple(_warnings(labeller, dropped)),
-    )
+        held = rows.at(positions)
+        rows = rows.at([position for position in range(len(rows.units)) if position not in chosen])
+    return preparation.prepared(rows, held)
 
 
-def _labeller(tokenizer: PreTrainedTokenizerBase, config: TrainerConfig) -> Labeller:
-    if not isinstance(config.objective, SupervisedFineTuning):
-        raise BadConfiguration(f"objective.type: this release can't train {config.objective.type} yet")
-    return Labeller(tokenizer, config.objective.loss_on, config.hyperparameters.max_sequence_length)
+class _Problems:
+    """The rows that can't be read, where the first one ends the attempt."""
+
+    def __init__(self) -> None:
+        self._first: BadData | None = None
+        self.count = 0
+
+    def __call__(self, error: BadData) -> None:
+        self._first = self._first or error
+        self.count += 1
+
+    def require_none(self) -> None:
+        if self._first is None:
+            return
+        others = f"; {self.count - 1} more can't be read either" if self.count > 1 else ""
+        raise BadData(f"{self._first}{others}") from self._first
 
 
-def _rows(files: Sequence[Path]) -> Iterator[Row]:
-    for path in files:
-        yield from read_rows(path)
+class _Preparation:
+    """What training and evaluation examples of a run have in common."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: TrainerConfig, refused: Refused) -> None:
+        self._config = config
+        self._refused = refused
+        objective = config.objective
+        self._labeller = Labeller(
+            tokenizer,
+            objective.loss_on if isinstance(objective, SupervisedFineTuning) else "Completion",
+            config.hyperparameters.max_sequence_length,
+        )
+        self._reader: RowReader | None = None
+        self._dropped = 0
+
+    def read(self, files: Sequence[Path], field: str) -> LabelledRows:
+        """Read and label the rows of files; the first files that are read decide on the format."""
+        reader = self._detected(files, field)
+        if reader is None:
+            return LabelledRows()
+        if self._reader is None:
+            self._reader = reader
+            if reader.reading.format == "Messages":
+                self._labeller.require_template("Messages")
+        elif reader.reading.format != self._reader.reading.format:
+            raise BadData(
+                f"{field}: its examples are {reader.reading.format} ({reader.reading.because}), but those to learn "
+                f"from are {self._reader.reading.format}: give both the same format, or set dataset.format"
+            )
+        return label_rows(files, reader, self._labeller, self._refused)
+
+    def require_usable(self, field: str, rows: LabelledRows, files: Sequence[Path]) -> None:
+        """Check that enough of the rows can be learned from."""
+        if rows.unusable:
+            self._dropped += len(rows.unusable)
+            cut = bool(self._labeller.findings["truncated"])
+            _judge(rows.unusable, len(rows.units) + len(rows.unusable), self._config, cut=cut)
+        if not rows.units:
+            raise NothingToLearn(f"{field}: there is no example in it that can be learned from ({_names(files)})")
+
+    def require_answers(self) -> None:
+        """Check that somewhere something is answered: to say nothing is learned from some examples, not from all."""
+        count = self._labeller.answers
+        if count and self._labeller.loss_on == "Completion" and self._labeller.findings["empty answer"] == count:
+            raise NothingToLearn(
+                f"dataset: all {count} answers are empty: write them into the examples (completion, or content of the "
+                "assistant's messages), or name their column in dataset.columns"
+            )
+
+    def prepared(self, rows: LabelledRows, held: LabelledRows) -> PreparedExamples:
+        """Return the examples with what is to be told about them."""
+        if self._reader is None:
+            raise NothingToLearn("dataset: there is no example in it")
+        reading = self._reader.reading
+        found: dict[str, int] = {name: count for name, count in self._labeller.findings.items() if count}
+        training = rows.all_units()
+        known, prompts = set(rows.digests), set(rows.prompts) - {b""}
+        leaked = [digest in known for digest in held.digests]
+        asked = sum(prompt in prompts for prompt, known_too in zip(held.prompts, leaked, strict=True) if not known_too)
+        duplicates = sum(count - 1 for count in Counter(rows.digests).values())
+        remarks = [reading.remark] if reading.remark else []
+        limit = self._config.hyperparameters.max_sequence_length
+        return PreparedExamples(
+            training=training,
+            evaluation=held.all_units(),
+            dropped=self._dropped,
+            tokens=sum(map(tokens_of, training)),
+            labelled_tokens=sum(unit.labelled_tokens for unit in training),
+            evaluation_digest=_digest_of(held) if held.units else None,
+            detected_format=reading.format,
+            warnings=(*remarks, *finding_warnings(found, limit), *overlap_warnings(duplicates, sum(leaked), asked)),
+            detected_because=reading.because,
+            remark=reading.remark,
+            columns=reading.columns,
+            rows=len(rows.units),
+            evaluation_rows=len(held.units),
+            findings=found,
+            duplicates=duplicates,
+            leaked=sum(leaked),
+            leaked_prompts=asked,
+            longest=self._labeller.longest,
+        )
+
+    def _detected(self, files: Sequence[Path], field: str) -> RowReader | None:
+        missed = _Problems()
+        first = next(read_files(files, missed), None)
+        if first is not None:
+            return RowReader(self._config.dataset, self._config.objective.type, first)
+        if not missed.count:
+            raise NothingToLearn(f"{field}: there is no example in it ({_names(files)})")
+        for _ in read_files(files, self._refused):
+            """Every line is told, and none is kept: there may be millions."""
+        return None
 
 
 def _names(files: Sequence[Path]) -> str:
-    return ", ".join(path.name for path in files[:8]) or "no file"
+    return ", ".join(names_of(files)[:8]) or "no file"
 
 
-def _reader(files: Sequence[Path], config: TrainerConfig) -> RowReader:
-    first = next(_rows(files), None)
-    if first is None:
-        raise BadData(f"dataset: there is no example in it ({_names(files)})")
-    return RowReader(config.dataset, first)
+def _digest_of(rows: LabelledRows) -> Digest:
+    """Return the digest of the canonical JSON list of the rows' digests."""
+    return sha256_json([f"sha256:{digest.hex()}" for digest in rows.digests])
 
 
-def _usable(
-    files: Sequence[Path], reader: RowReader, labeller: Labeller, config: TrainerConfig, *, field: str
-) -> tuple[list[_Labelled], int]:
-    """Return the rows that can be learned from, and how many can't."""
-    rows: list[_Labelled] = []
-    unusable: list[str] = []
-    for row in _rows(files):
-        content = reader.read(row)
-        digest = _digest(content, row)
-        examples = labeller.label(content, row.where)
-        if examples:
-            rows.append(_Labelled(content, examples, digest))
-        else:
-            unusable.append(row.where)
-    if unusable:
-        _judge(unusable, len(rows) + len(unusable), config)
-    if not rows:
-        raise BadData(f"{field}: there is no example in it that can be learned from ({_names(files)})")
-    return rows, len(unusable)
-
-
-def _digest(content: Content, row: Row) -> Digest:
-    try:
-        return sha256_json(content.as_json())
-    except NotCanonical as error:
-        raise BadData(f"{row.where} holds text that is not Unicode (a lone surrogate): correct the escape") from error
-
-
-def _judge(unusable: list[str], total: int, config: TrainerConfig) -> None:
+def _judge(unusable: list[str], total: int, config: TrainerConfig, *, cut: bool) -> None:
     rule = config.dataset.unusable_examples
+    preferences = config.objective.type == "DirectPreferenceOptimization"
+    why = ["no answer behind a prompt (in a chat: a message of role assistant behind another)"]
+    why += ["two equal answers"] if preferences else []
+    why += [f"none within maxSequenceLength ({config.hyperparameters.max_sequence_length} tokens)"] if cut else []
     reason = (
-        f"{len(unusable)} of {total} examples have nothing to learn from within maxSequenceLength "
-        f"({config.hyperparameters.max_sequence_length} tokens), the first is {unusable[0]}: correct them, or raise "
-        "hyperparameters.maxSequenceLength"
+        f"{len(unusable)} of {total} examples have nothing to learn from: {' or '.join(why)}; the first is "
+        f"{unusable[0]}: correct them{', or raise hyperparameters.maxSequenceLength' if cut else ''}"
     )
     if rule.action == "Fail":
-        raise BadData(f"{reason}, or set dataset.unusableExamples.action to Drop")
+        raise TooManyUnusableExamples(f"{reason}, or set dataset.unusableExamples.action to Drop")
     if 100 * len(unusable) > as_decimal(rule.max_percent) * total:
-        raise BadData(f"{reason}, or raise dataset.unusableExamples.maxPercent ({rule.max_percent})")
-
-
-def _examples(rows: Sequence[_Labelled]) -> tuple[Example, ...]:
-    return tuple(example for row in rows for example in row.examples)
-
-
-def _warnings(labeller: Labeller, dropped: int) -> Iterator[str]:
-    found = labeller.findings
-    if dropped:
-        yield f"{dropped} examples have nothing to learn from and were left out"
-    if found["truncated"]:
-        yield f"{found['truncated']} examples are longer than {labeller.max_sequence_length} tokens and were cut"
-    if found["split"]:
-        yield (
-            f"the chat template rewrites earlier turns: {found['split']} conversations were split, "
-            "so that each answer is learned behind the prompt that serving renders"
-        )
-    if found["answer begins otherwise"]:
-        yield (
-            f"the chat template's generation prompt begins {found['answer begins otherwise']} answers otherwise than "
-            "they stand in the conversation: served answers may begin differently from what was learned"
-        )
-    if found["no end of turn"]:
-        yield f"{found['no end of turn']} answers end without a special token: served answers may not stop"
+        raise TooManyUnusableExamples(f"{reason}, or raise dataset.unusableExamples.maxPercent ({rule.max_percent})")

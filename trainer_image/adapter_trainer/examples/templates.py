@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -14,12 +13,17 @@ from adapter_trainer.errors import BadConfiguration
 
 Messages = Sequence[dict[str, str]]
 
+_LONGEST_REASON = 200
 _PROBE_ANSWER = "Hello"
 _PROBE: Messages = ({"role": "user", "content": "Hi"}, {"role": "assistant", "content": _PROBE_ANSWER})
 
 
 class TemplateRefusal(Exception):
     """The chat template refuses a conversation, for example because roles must alternate."""
+
+
+class BrokenTemplate(BadConfiguration):
+    """The chat template is none: whatever the conversation, it can't be rendered."""
 
 
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
@@ -32,18 +36,22 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except MemoryError:
+        raise
+    except (
+        Exception
+    ) as error:  # the tokenizers library raises plain Exception, transformers whatever a bad file leads to
         if getattr(error, "errno", None) is not None:  # the system's: the volume is at fault, not the model
             raise
         raise BadConfiguration(
-            f"baseModel: transformers can't load the tokenizer of the base model ({error}): "
+            f"baseModel: transformers can't load the tokenizer of the base model ({_in_short(error)}): "
             "its directory must hold tokenizer.json and tokenizer_config.json"
         ) from error
     return tokenizer
 
 
-def render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, answer_follows: bool = False) -> list[int]:
-    """Return the tokens of a conversation, exactly as serving renders it.
+def render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, answer_follows: bool = False) -> str:
+    """Return a conversation as the text that serving renders; special tokens stand in it.
 
     Args:
         tokenizer: of the base model.
@@ -51,18 +59,33 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, answer_fol
         answer_follows: end where the assistant begins to answer (transformers' `add_generation_prompt`).
 
     Raises:
-        TemplateRefusal: the template refuses the conversation; the reason is the template's.
+        TemplateRefusal: the template refuses the conversation, or fails on it; the reason is the template's.
+        BrokenTemplate: it has an error of syntax.
     """
     try:
-        tokens: Any = tokenizer.apply_chat_template(
-            [dict(message) for message in messages],
-            tokenize=True,
-            return_dict=False,
-            add_generation_prompt=answer_follows,
-        )
+        return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=answer_follows))
+    except jinja2.TemplateSyntaxError as error:
+        raise BrokenTemplate(
+            f"baseModel: the chat template of the base model has an error of syntax in line {error.lineno} "
+            f"({_in_short(error)}): correct it, or choose another base model"
+        ) from error
     except jinja2.TemplateError as error:
-        raise TemplateRefusal(str(error)) from error
-    return list(tokens)
+        raise TemplateRefusal(_in_short(error)) from error
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise TemplateRefusal(f"it fails on it ({type(error).__name__}: {_in_short(error)})") from error
+
+
+def rendered_tokens(
+    tokenizer: PreTrainedTokenizerBase, messages: Messages, *, answer_follows: bool = False
+) -> list[int]:
+    """Return the tokens of a rendered conversation, exactly as serving has them.
+
+    Raises:
+        TemplateRefusal: as `render`.
+        BrokenTemplate: likewise.
+    """
+    text = render(tokenizer, messages, answer_follows=answer_follows)
+    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def chat_template(tokenizer: PreTrainedTokenizerBase) -> str | None:
@@ -87,9 +110,9 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int | None:
     if chat_template(tokenizer) is None:
         return None
     try:
-        prompt = render(tokenizer, _PROBE[:1], answer_follows=True)
-        turn = render(tokenizer, _PROBE)
-    except TemplateRefusal:
+        prompt = rendered_tokens(tokenizer, _PROBE[:1], answer_follows=True)
+        turn = rendered_tokens(tokenizer, _PROBE)
+    except (TemplateRefusal, BrokenTemplate):
         return None
     special = _special_ids(tokenizer)
     tail = turn[common_prefix(prompt, turn) :]
@@ -104,10 +127,15 @@ def prompt_format(tokenizer: PreTrainedTokenizerBase, directory: Path) -> Prompt
 
     Args:
         tokenizer: of the base model.
-        directory: the base model's; its generation_config.json may name further tokens that end an answer.
+        directory: the base model's; its generation_config.json may name further tokens that end an answer. Numbers
+            in it that the tokenizer has no token for are left out: the model may have been made from another one.
+
+    Raises:
+        BadConfiguration: generation_config.json can't be read.
     """
     ids = {tokenizer.eos_token_id, end_of_turn(tokenizer), *_generation_stops(directory)} - {None}
-    tokens = [StopToken(id=token, text=str(tokenizer.convert_ids_to_tokens(token))) for token in sorted(ids)]
+    known = sorted(token for token in ids if token < len(tokenizer))
+    tokens = [StopToken(id=token, text=str(tokenizer.convert_ids_to_tokens(token))) for token in known]
     return PromptFormat(chat_template_digest=chat_template_digest(tokenizer), stop_tokens=tuple(tokens))
 
 
@@ -117,6 +145,11 @@ def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
         if left != right:
             return position
     return min(len(one), len(other))
+
+
+def _in_short(error: Exception) -> str:
+    """Return what a library or a template says, in one line: it may quote much of a file, or of a conversation."""
+    return " ".join(str(error).split())[:_LONGEST_REASON]
 
 
 def _special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
@@ -130,6 +163,14 @@ def _generation_stops(directory: Path) -> set[int]:
         return set()
     try:
         stops = json.loads(path.read_bytes()).get("eos_token_id")
-    except (ValueError, AttributeError) as error:
-        raise BadConfiguration(f"baseModel: generation_config.json of the base model can't be read: {error}") from error
-    return {stops} if isinstance(stops, int) else set(stops or ())
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise BadConfiguration(
+            f"baseModel: generation_config.json of the base model can't be read: {error}; copy the model again"
+        ) from error
+    found = stops if isinstance(stops, list) else [] if stops is None else [stops]
+    if not all(type(stop) is int and stop >= 0 for stop in found):
+        raise BadConfiguration(
+            "baseModel: eos_token_id in generation_config.json of the base model must be the number of a token, or a "
+            "list of them: correct it, or remove it"
+        )
+    return set(found)

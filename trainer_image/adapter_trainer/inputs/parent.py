@@ -20,13 +20,15 @@ class FetchedParent:
     stored: StoredManifest
 
 
-def fetch_parent(config: InitialAdapter, base: BaseModelConfig, base_digest: Digest, directory: Path) -> FetchedParent:
+def fetch_parent(
+    config: InitialAdapter, base: BaseModelConfig, base_digest: Digest | None, directory: Path
+) -> FetchedParent:
     """Fetch and verify an adapter.
 
     Args:
         config: where it is, and its digest.
         base: the base model of this training, to which the adapter must belong.
-        base_digest: its digest.
+        base_digest: its digest; None where it is not known, so that it can't be compared.
         directory: to download to; it must not exist yet.
 
     Raises:
@@ -46,7 +48,7 @@ def fetch_parent(config: InitialAdapter, base: BaseModelConfig, base_digest: Dig
             f"{_FIELD}: {config.name}, {config.digest}, belongs to the base model {other.name}, but baseModel.name "
             f"is {base.name}; name an adapter of this base"
         )
-    if other.digest != base_digest:
+    if base_digest is not None and other.digest != base_digest:
         raise BadConfiguration(
             f"{_FIELD}: {config.name}, {config.digest}, was trained on {other.name} with the base digest "
             f"{other.digest}, but baseModel has {base_digest}; use the same revision of the base"

@@ -8,7 +8,7 @@ was drawn before.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -27,6 +27,26 @@ def drawing(seed: int) -> Iterator[None]:
         yield
     finally:
         del _current.generator
+
+
+def drawing_again() -> AbstractContextManager[None]:
+    """Return within what dropout draws, on any thread, the same numbers as this thread's does from now on."""
+    generator: torch.Generator | None = getattr(_current, "generator", None)
+    return nullcontext() if generator is None else _drawing_from(generator.get_state())
+
+
+@contextmanager
+def _drawing_from(state: torch.Tensor) -> Iterator[None]:
+    before = getattr(_current, "generator", None)
+    _current.generator = torch.Generator()
+    _current.generator.set_state(state)
+    try:
+        yield
+    finally:
+        if before is None:
+            del _current.generator
+        else:
+            _current.generator = before
 
 
 class SixteenBitDropout(nn.Module):

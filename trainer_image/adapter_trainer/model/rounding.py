@@ -6,8 +6,9 @@ the way: in bitsandbytes 0.50 an evaluation repacks 4-bit weights for inference 
 are wrong from then on. On a GPU, bitsandbytes' layers are used as they are.
 """
 
+from collections.abc import Mapping
+
 import torch
-from bitsandbytes import functional
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.quantizers.base import get_keys_to_not_convert
@@ -17,16 +18,23 @@ from adapter_contract import Quantization
 from adapter_trainer.model.parallel import Workers
 
 
-def round_weights(model: PreTrainedModel, quantization: Quantization, side_by_side: Workers) -> int:
-    """Round the weights of the linear layers that transformers would quantize; return how many there are."""
+def quantized_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """Return the linear layers that transformers would quantize, by name."""
     kept = get_keys_to_not_convert(model)
-    linear = [module for name, module in model.named_modules() if _is_quantized(name, module, kept)]
-    weights = (module.weight.data for module in linear)
-    for module, weight in zip(
-        linear, side_by_side.map(lambda weight: rounded(weight, quantization), weights), strict=True
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if type(module) is nn.Linear and should_convert_module(name, kept)
+    }
+
+
+def round_weights(layers: Mapping[str, nn.Linear], quantization: Quantization, side_by_side: Workers) -> None:
+    """Round the weights of layers, in place."""
+    weights = (layer.weight.data for layer in layers.values())
+    for layer, weight in zip(
+        layers.values(), side_by_side.map(lambda weight: rounded(weight, quantization), weights), strict=True
     ):
-        module.weight.data = weight
-    return len(linear)
+        layer.weight.data = weight
 
 
 def rounded(weight: torch.Tensor, quantization: Quantization) -> torch.Tensor:
@@ -36,6 +44,8 @@ def rounded(weight: torch.Tensor, quantization: Quantization) -> torch.Tensor:
         weight: [outputs, inputs], on the CPU.
         quantization: NF4, FP4 (in blocks of 64, as QLoRA has it) or Int8 (by row).
     """
+    from bitsandbytes import functional  # noqa: PLC0415 - 2 s, which a base that is rounded already does without
+
     if quantization.type == "Int8":
         whole, scales, _ = functional.int8_vectorwise_quant(weight.to(torch.float16))
         by_row: torch.Tensor = whole.to(weight.dtype).mul_(scales.unsqueeze(1).mul(1.0 / 127.0))
@@ -47,7 +57,3 @@ def rounded(weight: torch.Tensor, quantization: Quantization) -> torch.Tensor:
     )
     values: torch.Tensor = functional.dequantize_4bit(packed, state)
     return values
-
-
-def _is_quantized(name: str, module: nn.Module, kept: list[str]) -> bool:
-    return type(module) is nn.Linear and should_convert_module(name, kept)

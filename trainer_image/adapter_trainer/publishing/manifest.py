@@ -15,7 +15,6 @@ from adapter_contract import (
     TrainingRecord,
     decimal_string,
 )
-from adapter_trainer.inputs.dataset import source_uri
 from adapter_trainer.inputs.digests import KnownDigests
 from adapter_trainer.publishing.trained import Trained
 
@@ -24,12 +23,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """When the training ran, on what, with which libraries (versions by package name)."""
+    """When the training ran, on what, with which libraries (versions by package name).
+
+    Attributes:
+        dataset_uri: where the examples were read; of a repository of the Hub with the commit.
+        base_revision: of the base model: as declared, or the commit of the Hub that was found.
+    """
 
     start_time: datetime
     end_time: datetime
     gpu_seconds: int
     libraries: Mapping[str, str]
+    dataset_uri: str
+    base_revision: str | None = None
 
 
 def build_manifest(
@@ -58,7 +64,7 @@ def build_manifest(
         files=files,
         origin="Trained",
         base_model=BaseModelRecord(
-            name=config.base_model.name, revision=config.base_model.revision, digest=digests.base
+            name=config.base_model.name, revision=circumstances.base_revision, digest=digests.base
         ),
         adapter=trained.facts,
         prompt_format=trained.prompt_format,
@@ -71,7 +77,7 @@ def build_manifest(
             run=config.run,
             lineage=config.lineage,
             dataset=DatasetRecord(
-                uri=source_uri(config.dataset.source)[:_LONGEST_URI],
+                uri=circumstances.dataset_uri[:_LONGEST_URI],
                 digest=digests.dataset,
                 evaluation_digest=digests.evaluation,
                 examples=counts.training,

@@ -46,7 +46,7 @@ def _header(manifest: AdapterManifest, record: TrainingRecord) -> str:
         (
             "---",
             f"base_model: {json.dumps(manifest.base_model.name)}",
-            "library_name: peft",
+            *(["library_name: peft"] if _is_of_peft(manifest) else []),
             "pipeline_tag: text-generation",
             f"tags: {json.dumps(tags)}",
             "---",
@@ -54,12 +54,18 @@ def _header(manifest: AdapterManifest, record: TrainingRecord) -> str:
     )
 
 
+def _is_of_peft(manifest: AdapterManifest) -> bool:
+    """Tell whether the PEFT library reads the files."""
+    return manifest.adapter.method != "Bottleneck"
+
+
 def _method(record: TrainingRecord) -> str:
     method = record.method
     if not isinstance(method, LoRA):
         return method.type
     name = "DoRA" if method.weight_decomposition == "Enabled" else "LoRA"
-    return f"Q{name}" if record.quantization.type in {"NF4", "FP4"} else name
+    prefix = "Q" if record.quantization.type in {"NF4", "FP4"} else ""
+    return f"{prefix}{name}{' (PiSSA)' if method.initialization == 'PiSSA' else ''}"
 
 
 def _metrics(manifest: AdapterManifest, record: TrainingRecord) -> list[str]:
@@ -86,9 +92,12 @@ def _origin(manifest: AdapterManifest, record: TrainingRecord) -> list[tuple[str
 
 
 def _adapter(facts: AdapterFacts) -> list[tuple[str, object]]:
+    modules = ", ".join(_code(name) for name in _kinds_of_modules(facts))
     return [
         ("trainable parameters", f"{facts.trainable_parameters:,}"),
-        ("adapted modules", ", ".join(_code(name) for name in _kinds_of_modules(facts))),
+        *([("adapted modules", modules)] if modules else []),
+        # One that began with PiSSA has twice the rank that it was trained with.
+        *([("rank of the files", facts.rank)] if facts.rank else []),
     ]
 
 
@@ -107,6 +116,12 @@ def _recipe(record: TrainingRecord) -> list[tuple[str, object]]:
 
 def _usage(manifest: AdapterManifest) -> str:
     name = json.dumps(manifest.base_model.name)
+    if not _is_of_peft(manifest):
+        return (
+            "The PEFT library has no bottleneck adapters, so it can't load this one, nor can vLLM. An "
+            "AdapterDeployment with `engine.type: Transformers` serves it. The format is a small one, described in "
+            "`adapter_contract/bottleneck.py` of adapter-operator; `adapter_config.json` names the modules."
+        )
     return (
         "```python\n"
         "from peft import PeftModel\n"

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from adapter_contract import MAX_TERMINATION_BYTES, TrainerResult
+from adapter_contract import MAX_TERMINATION_BYTES, PreflightReport, TrainerResult
 from adapter_contract.pods import TERMINATION_FILE
 from adapter_contract.termination import cut
 from adapter_trainer.errors import TrainerError
@@ -22,7 +22,7 @@ def failed_result(error: TrainerError, *, run: int, attempt: int) -> TrainerResu
     return TrainerResult(run=run, attempt=attempt, exit_code=error.exit_code, message=message)
 
 
-def report_result(result: TrainerResult, variables: Mapping[str, str], lines: LineStream) -> None:
+def report_result(result: TrainerResult | PreflightReport, variables: Mapping[str, str], lines: LineStream) -> None:
     """Tell the result. Where the termination file can't be written, the exit code and the log still tell it."""
     _write(variables, result.to_termination_message())
     lines.write_line(result.to_json().decode())

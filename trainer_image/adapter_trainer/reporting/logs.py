@@ -10,7 +10,7 @@ from typing import TextIO
 
 _QUIET = (
     "bitsandbytes.backends.cpu.ops",
-    "httpx",
+    "httpx2",
     "urllib3",
     "botocore",
     "filelock",

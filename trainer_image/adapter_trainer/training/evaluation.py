@@ -1,59 +1,81 @@
-"""Measuring held-out examples, token by token."""
+"""Measuring held-out examples: when, how, and what becomes of it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch.nn import functional
+from torch import nn
 
-from adapter_trainer.errors import Diverged, Interrupted
-from adapter_trainer.examples.example import Example
-from adapter_trainer.model.base import BaseModel
-from adapter_trainer.model.parallel import Workers
-from adapter_trainer.training.memory import RowBudget
-from adapter_trainer.training.observer import Observer
-from adapter_trainer.training.rows import label_logits, make_row
+from adapter_contract import EvaluationConfig
+from adapter_trainer.errors import Diverged
+from adapter_trainer.examples.example import Unit
+from adapter_trainer.model.adapted import AdaptedModel
+from adapter_trainer.training.objectives.objective import Objective
+from adapter_trainer.training.observer import EvaluationPoint
+from adapter_trainer.training.passes import Passes
+from adapter_trainer.training.schedule import Schedule
+from adapter_trainer.training.selection import Selection
 
-_LARGEST_EXPONENT = 200.0
-"""Perplexity is cut at e^200, so that it stays a number that JSON and gates can hold."""
 
+def evaluate(objective: Objective, model: AdaptedModel, units: Sequence[Unit], passes: Passes) -> dict[str, float]:
+    """Measure the weights as they are; return the metrics that the objective has.
 
-def evaluate(
-    base: BaseModel, examples: Sequence[Example], budget: RowBudget, side_by_side: Workers, observer: Observer
-) -> dict[str, float]:
-    """Measure the weights as they are; every labelled token counts the same, whatever example it is in.
-
-    Returns:
-        Loss (mean negative log likelihood per labelled token, in nats), Perplexity (e to the loss), and TokenAccuracy
-        (share of labelled tokens that the model thinks likeliest, given all tokens before).
+    Args:
+        objective: what is measured.
+        model: with these weights.
+        units: as `Objective.begin` gave them.
+        passes: to compute with the model.
 
     Raises:
-        Interrupted: the observer wants to stop.
         Diverged: the loss is not finite.
+        Interrupted, OutOfMemory: from the passes.
     """
 
-    def until_stopped(rows: list[list[Example]]) -> Iterator[list[Example]]:
-        for row in rows:
-            if observer.stop_requested():
-                raise Interrupted("the training was asked to stop during an evaluation")
-            yield row
+    def measure(row: list[Unit]) -> dict[str, float]:
+        with torch.no_grad():
+            return objective.measure(model, row)
 
-    def measure(rows: list[list[Example]]) -> tuple[float, int, int]:
-        measured = list(side_by_side.map(lambda row: _measure(base, row), until_stopped(rows)))
-        return sum(item[0] for item in measured), sum(item[1] for item in measured), sum(item[2] for item in measured)
-
-    loss, hits, count = budget.fitting(examples, measure)
-    mean = loss / count
-    if not math.isfinite(mean):
-        raise Diverged(f"the loss on the evaluation set is {mean}: lower hyperparameters.learningRate")
-    return {"Loss": mean, "Perplexity": math.exp(min(mean, _LARGEST_EXPONENT)), "TokenAccuracy": hits / count}
+    sums: defaultdict[str, float] = defaultdict(float)
+    for measured in passes.over(units, measure):
+        for name, value in measured.items():
+            sums[name] += value
+    metrics = objective.metrics(sums)
+    if not math.isfinite(metrics["Loss"]):
+        raise Diverged(f"the loss on the evaluation set is {metrics['Loss']}: lower hyperparameters.learningRate")
+    return metrics
 
 
-def _measure(base: BaseModel, examples: Sequence[Example]) -> tuple[float, int, int]:
-    """Return the summed loss, the labels that are likeliest, and all labels."""
-    row = make_row(examples, base.device)
-    with torch.no_grad():
-        logits = label_logits(base, row)
-        loss = functional.cross_entropy(logits, row.targets, reduction="sum")
-        hits = (logits.argmax(-1) == row.targets).sum()
-    return float(loss), int(hits), len(row.targets)
+class Evaluations:
+    """The evaluations of a run, and the choice among the weights that were evaluated.
+
+    Attributes:
+        units: what is held out, as `Objective.begin` gave it.
+        selection: of the best weights.
+        points: the evaluations so far.
+    """
+
+    def __init__(self, config: EvaluationConfig, units: Sequence[Unit], weights: Sequence[nn.Parameter]) -> None:
+        self._interval = config.interval_steps
+        self.units = units
+        self._weights = weights
+        self.selection = Selection(config)
+        self._wanted = {"Loss", self.selection.metric, *config.metrics}
+        self.points: list[EvaluationPoint] = []
+
+    def are_due(self, step: int, schedule: Schedule) -> bool:
+        """Tell whether the weights after a step are evaluated; those after the last one always are."""
+        if step == schedule.total_steps:
+            return True
+        return schedule.ends_epoch(step) if self._interval is None else step % self._interval == 0
+
+    def add(self, step: int, measured: Mapping[str, float]) -> EvaluationPoint:
+        """Judge the weights as they are after a step by what was measured."""
+        point = EvaluationPoint(step, {name: value for name, value in measured.items() if name in self._wanted})
+        self.points.append(point)
+        self.selection.add(point, self._weights)
+        return point
+
+    def selected(self) -> EvaluationPoint:
+        """Put the weights that are to be published into the model; return their evaluation."""
+        return self.selection.restore(self._weights) or self.points[-1]

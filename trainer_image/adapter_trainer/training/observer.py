@@ -14,7 +14,7 @@ class StepReport:
     Attributes:
         step, total_steps: from 1 on.
         epoch: passes over the data so far, with a fraction.
-        loss: mean loss per labelled token of this step, in nats, before its update.
+        loss: of this step under the objective (mean per labelled token, or per pair), in nats, before its update.
         tokens_per_second: of training so far, without padding and without evaluations.
         estimated_remaining_seconds: of training, without the evaluations to come.
     """

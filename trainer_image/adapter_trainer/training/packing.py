@@ -26,6 +26,14 @@ def pack(lengths: Sequence[int], budget: int, *, pieces: int) -> list[list[int]]
     total = sum(lengths)
     needed = -(-total // budget)
     count = max(needed, min(-(-needed // pieces) * pieces, total // SMALLEST_TOKENS))
+    while (more := len(rows := _spread(lengths, budget, count)) - count) > 0:
+        # The rows that had to be added are nearly empty: with more from the start, all are about equally long.
+        count += -(-more // 2)
+    return [sorted(row) for row in rows]
+
+
+def _spread(lengths: Sequence[int], budget: int, count: int) -> list[list[int]]:
+    """Divide documents into so many rows at most, or into more where the budget needs them."""
     rows: list[list[int]] = []
     shortest = [(0, -1)] * count  # (tokens, row); -1 where the row is not begun
     for document in sorted(range(len(lengths)), key=lambda position: (-lengths[position], position)):
@@ -33,10 +41,10 @@ def pack(lengths: Sequence[int], budget: int, *, pieces: int) -> list[list[int]]
         if tokens and tokens + lengths[document] > budget:
             heapq.heappush(shortest, (lengths[document], len(rows)))
             rows.append([document])
-        elif row < 0:
-            heapq.heapreplace(shortest, (lengths[document], len(rows)))
-            rows.append([document])
-        else:
-            heapq.heapreplace(shortest, (tokens + lengths[document], row))
-            rows[row].append(document)
-    return [sorted(row) for row in rows]
+            continue
+        if row < 0:
+            row = len(rows)
+            rows.append([])
+        rows[row].append(document)
+        heapq.heapreplace(shortest, (tokens + lengths[document], row))
+    return rows

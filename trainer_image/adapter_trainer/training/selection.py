@@ -8,14 +8,14 @@ from torch import nn
 from adapter_contract import EvaluationConfig
 from adapter_trainer.training.observer import EvaluationPoint
 
-_HIGHER_IS_BETTER = frozenset({"TokenAccuracy"})
+_HIGHER_IS_BETTER = frozenset({"TokenAccuracy", "PreferenceAccuracy"})
 
 
 class Selection:
     """Follows the evaluations of a run.
 
     Attributes:
-        metric: by which weights are better or worse.
+        metric: by which weights are better or worse; of equal ones, the earlier are better.
     """
 
     def __init__(self, config: EvaluationConfig) -> None:

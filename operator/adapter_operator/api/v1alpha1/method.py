@@ -47,7 +47,11 @@ class LoRA(APIModel):
         le=4096,
         description="Scaling numerator: the update is multiplied by alpha/rank; twice the rank is usual.",
     )
-    dropout: Fraction = Field("0.05", description="Share of the adapter's inputs that is dropped while training.")
+    dropout: Fraction = Field(
+        "0.05",
+        description="Share of the adapter's inputs that is dropped while training. With PiSSA it must be 0, or else "
+        "principal parts of the base would be dropped.",
+    )
     target_modules: Annotated[list[ModuleName], Field(min_length=1, max_length=64), LIST_ATOMIC, Unordered()] = Field(
         ["all-linear"],
         description="Names of the modules that get an adapter, or all-linear: every linear layer except the output "

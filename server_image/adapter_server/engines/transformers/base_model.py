@@ -33,6 +33,7 @@ class BaseModel:
     Attributes:
         model: a causal language model of transformers, in eval mode.
         vocabulary: how many tokens have an embedding.
+        hidden_size: features between blocks; None where the base has no one number for it.
         max_positions: how many tokens the base can tell apart; None where it has no limit.
         stop_token_ids: tokens that end an answer.
     """
@@ -43,6 +44,7 @@ class BaseModel:
     compute_dtype: torch.dtype
     device: torch.device
     vocabulary: int
+    hidden_size: int | None
     max_positions: int | None
     stop_token_ids: frozenset[int]
 
@@ -87,6 +89,7 @@ def load_base(settings: EngineSettings) -> BaseModel:
         compute_dtype=dtype,
         device=device,
         vocabulary=model.get_input_embeddings().num_embeddings,
+        hidden_size=getattr(config.get_text_config(decoder=True), "hidden_size", None),
         max_positions=getattr(config.get_text_config(decoder=True), "max_position_embeddings", None),
         stop_token_ids=prompts.stop_token_ids(model.generation_config.eos_token_id),
     )

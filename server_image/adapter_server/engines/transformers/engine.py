@@ -29,11 +29,14 @@ from adapter_server.engines.engine import (
 )
 from adapter_server.engines.request_check import check_request
 from adapter_server.engines.stream import AsyncStream
-from adapter_server.engines.transformers.adapter_files import EngineFit, read_adapter
+from adapter_server.engines.transformers.adapter_files import read_adapter
+from adapter_server.engines.transformers.adapter_layers import Adapter
 from adapter_server.engines.transformers.admission import AdmissionLimits, Candidate, admit
 from adapter_server.engines.transformers.base_model import BaseModel, load_base
 from adapter_server.engines.transformers.batch import Batch
-from adapter_server.engines.transformers.lora_layers import LoRAAdapter, LoRALayers
+from adapter_server.engines.transformers.bottleneck_layers import BottleneckLayers
+from adapter_server.engines.transformers.engine_fit import EngineFit
+from adapter_server.engines.transformers.lora_layers import LoRALayers
 from adapter_server.engines.transformers.model_runner import ModelRunner
 from adapter_server.engines.transformers.probe import Probe
 from adapter_server.engines.transformers.row import Row, Sink
@@ -52,7 +55,7 @@ class _Started:
 
 
 class TransformersEngine:
-    """Serves a base model and LoRA adapters; `Engine` says what the methods promise."""
+    """Serves a base model with LoRA and bottleneck adapters; `Engine` says what the methods promise."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
@@ -63,7 +66,7 @@ class TransformersEngine:
         self._waiting: deque[Row] = deque()
         self._probes: list[Row] = []
         self._live: set[Row] = set()
-        self._adapters: dict[str, LoRAAdapter] = {}
+        self._adapters: dict[str, Adapter] = {}
         self._failure: EngineError | None = EngineUnavailable("the engine was not started")
         self._closing = False
         self._started: _Started | None = None
@@ -117,19 +120,21 @@ class TransformersEngine:
         """Load the base model and compute a first token with it."""
         settings = self._settings
         base = load_base(settings)
-        layers = LoRALayers(base.model)
+        linear, sublayers = LoRALayers(base.model), BottleneckLayers(base.model)
         fit = EngineFit(
             base_model_name=settings.base_model_name,
             base_digest=base.digest,
             max_rank=settings.max_rank,
-            shapes=layers.shapes,
+            shapes=linear.shapes,
+            sublayers=sublayers.names,
+            hidden_size=base.hidden_size,
             vocabulary=base.vocabulary,
             template_digest=base.prompts.template_digest,
             compute_dtype=base.compute_dtype,
             device=base.device,
         )
         length = _model_length(settings.max_model_length, base.max_positions)
-        batch = Batch(ModelRunner(base.model, layers))
+        batch = Batch(ModelRunner(base.model, (linear, sublayers)))
         with self._work:
             self._started = _Started(base, fit, length)
             self._failure = None

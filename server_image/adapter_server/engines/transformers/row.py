@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from adapter_server.engines.engine import EngineError, FinishReason, GenerationRequest, NotFinite, Piece, TokenLogprob
+from adapter_server.engines.transformers.adapter_layers import Adapter
 from adapter_server.engines.transformers.detokenizer import Detokenizer
-from adapter_server.engines.transformers.lora_layers import LoRAAdapter
 from adapter_server.engines.transformers.sampling import Sampler
 from adapter_server.engines.transformers.stop_texts import StopTexts
 
@@ -42,7 +42,7 @@ class Row:
     def __init__(
         self,
         request: GenerationRequest,
-        adapter: LoRAAdapter | None,
+        adapter: Adapter | None,
         sink: Sink,
         *,
         stop_token_ids: Set[int],
